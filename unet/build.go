@@ -117,7 +117,7 @@ func (b *builder) encoder() (channels int) {
 			}
 			add(at("conv"), stage{kind: inputConv, conv: b.conv(at("conv"), cin, cout, 3, resampling{}, b.first)}, cout)
 		} else {
-			add(at("down"), stage{block: b.block(at("down"), cout, cout, resampling{down: true}, false)}, cout)
+			add(at("down"), stage{block: b.block(at("down"), cout, cout, resampling{down: true}, 0)}, cout)
 			if n.EncoderType == "skip" {
 				add(at("aux_down"), stage{kind: auxDown, conv: b.conv(at("aux_down"), caux, caux, 0, resampling{down: true}, b.first)}, 0)
 				add(at("aux_skip"), stage{kind: auxSkip, conv: b.conv(at("aux_skip"), caux, cout, 1, resampling{}, b.first)}, 0)
@@ -131,7 +131,7 @@ func (b *builder) encoder() (channels int) {
 			cin := cout
 			cout = n.ModelChannels * mult
 			name := at(fmt.Sprintf("block%d", i))
-			add(name, stage{block: b.block(name, cin, cout, resampling{}, slices.Contains(n.AttnResolutions, res))}, cout)
+			add(name, stage{block: b.block(name, cin, cout, resampling{}, b.heads(cout, slices.Contains(n.AttnResolutions, res)))}, cout)
 		}
 	}
 	return cout
@@ -149,10 +149,10 @@ func (b *builder) decoder(cout int) {
 		res := b.resolution(level)
 		at := func(s string) string { return fmt.Sprintf("dec.%dx%d_%s", res, res, s) }
 		if level == len(n.ChannelMult)-1 {
-			add(at("in0"), stage{block: b.block(at("in0"), cout, cout, resampling{}, true)})
-			add(at("in1"), stage{block: b.block(at("in1"), cout, cout, resampling{}, false)})
+			add(at("in0"), stage{block: b.block(at("in0"), cout, cout, resampling{}, b.heads(cout, true))})
+			add(at("in1"), stage{block: b.block(at("in1"), cout, cout, resampling{}, 0)})
 		} else {
-			add(at("up"), stage{block: b.block(at("up"), cout, cout, resampling{up: true}, false)})
+			add(at("up"), stage{block: b.block(at("up"), cout, cout, resampling{up: true}, 0)})
 		}
 		for i := range n.NumBlocks + 1 {
 			skip := skips[len(skips)-1]
@@ -162,7 +162,7 @@ func (b *builder) decoder(cout int) {
 			cout = n.ModelChannels * n.ChannelMult[level]
 			attn := slices.Contains(n.AttnResolutions, res) && (n.ModelType == "adm" || i == n.NumBlocks)
 			name := at(fmt.Sprintf("block%d", i))
-			add(name, stage{kind: joinBlock, block: b.block(name, cin, cout, resampling{}, attn)})
+			add(name, stage{kind: joinBlock, block: b.block(name, cin, cout, resampling{}, b.heads(cout, attn))})
 		}
 		if n.ModelType == "song" && (n.DecoderType == "skip" || level == 0) {
 			if n.DecoderType == "skip" && level < len(n.ChannelMult)-1 {
@@ -180,10 +180,22 @@ func (b *builder) decoder(cout int) {
 // resampling says what a convolution or block does to the picture's size.
 type resampling struct{ up, down, fused bool }
 
-func (b *builder) block(name string, cin, cout int, r resampling, attention bool) block {
+// heads returns the number of attention heads of a block that asks for
+// attention: one in SongUNet, one per 64 channels in ADM, so none below 64.
+func (b *builder) heads(channels int, wanted bool) int {
+	switch {
+	case !wanted:
+		return 0
+	case b.net.ModelType == "song":
+		return 1
+	}
+	return channels / 64
+}
+
+func (b *builder) block(name string, cin, cout int, r resampling, heads int) block {
 	n := b.net
 	song := n.ModelType == "song"
-	k := block{in: cin, out: cout, adaptive: !song, scale: 1, dropout: n.Dropout}
+	k := block{out: cout, heads: heads, adaptive: !song, scale: 1, dropout: n.Dropout}
 	if song {
 		k.scale = math.Sqrt2 / 2
 	}
@@ -204,13 +216,7 @@ func (b *builder) block(name string, cin, cout int, r resampling, attention bool
 		s := b.conv(name+".skip", cin, cout, kernel, r, b.first)
 		k.skip = &s
 	}
-	if attention {
-		k.heads = 1
-		if !song {
-			k.heads = cout / 64 // below 64 channels ADM has no attention
-		}
-	}
-	if k.heads > 0 {
+	if heads > 0 {
 		k.norm2 = b.norm(name+".norm2", cout)
 		k.qkv = b.conv(name+".qkv", cout, 3*cout, 1, resampling{}, b.attn)
 		k.proj = b.conv(name+".proj", cout, cout, 1, resampling{}, b.zero)
