@@ -3,7 +3,6 @@ package train
 import (
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strconv"
 
@@ -18,22 +17,33 @@ const stateFormat = "diffuse-training-1"
 // totals add up what a line of statistics shows, over the steps since the last one. They are part of the checkpoint, so that
 // a run interrupted in mid-tick goes on to the same line.
 type totals struct {
-	ticks     int64   // lines written so far
-	steps     int64   // steps since the last line
-	loss      float64 // sum of StepResult.Loss
-	gradNorm  float64 // sum of StepResult.GradNorm
-	maxNorm   float64 // largest StepResult.GradNorm
-	lr, ema   float64 // those of the last step
-	startedAt int64   // images at the start of the tick
+	ticks    int64   // lines written so far
+	steps    int64   // steps since the last line
+	loss     float64 // sum of StepResult.Loss
+	gradNorm float64 // sum of StepResult.GradNorm
+	maxNorm  float64 // largest StepResult.GradNorm
 }
 
-// sections lists the four parts of the state: prefix and values per parameter.
-func (t *Trainer) sections() map[string]func(i int) []float32 {
-	return map[string]func(i int) []float32{
-		"net.":    func(i int) []float32 { return t.Weights[i].Data },
-		"ema.":    func(i int) []float32 { return t.Optimizer.EMA[i].Data },
-		"adam_m.": func(i int) []float32 { return t.M[i] },
-		"adam_v.": func(i int) []float32 { return t.V[i] },
+// add counts one more step.
+func (s *totals) add(r StepResult) {
+	s.steps++
+	s.loss += r.Loss
+	s.gradNorm += r.GradNorm
+	s.maxNorm = max(s.maxNorm, r.GradNorm)
+}
+
+// A section is one of the four parts of the state: the prefix of its tensors' names and their values.
+type section struct {
+	prefix string
+	values func(i int) []float32 // of parameter i
+}
+
+func (t *Trainer) sections() []section {
+	return []section{
+		{"net.", func(i int) []float32 { return t.Adam.Weights[i].Data }},
+		{"ema.", func(i int) []float32 { return t.Adam.EMA[i].Data }},
+		{"adam_m.", func(i int) []float32 { return t.Adam.M[i] }},
+		{"adam_v.", func(i int) []float32 { return t.Adam.V[i] }},
 	}
 }
 
@@ -41,23 +51,20 @@ func (t *Trainer) sections() map[string]func(i int) []float32 {
 func (t *Trainer) writeState(path string, s totals) error {
 	f := &checkpoint.File{
 		Meta: map[string]string{
-			"format":          stateFormat,
-			"images":          strconv.FormatInt(t.Images, 10),
-			"steps":           strconv.FormatInt(t.Steps, 10),
-			"ticks":           strconv.FormatInt(s.ticks, 10),
-			"tick.steps":      strconv.FormatInt(s.steps, 10),
-			"tick.loss":       exact(s.loss),
-			"tick.grad_norm":  exact(s.gradNorm),
-			"tick.max_norm":   exact(s.maxNorm),
-			"tick.lr":         exact(s.lr),
-			"tick.ema_beta":   exact(s.ema),
-			"tick.started_at": strconv.FormatInt(s.startedAt, 10),
+			"format":         stateFormat,
+			"images":         strconv.FormatInt(t.Images, 10),
+			"steps":          strconv.FormatInt(t.Adam.Steps, 10),
+			"ticks":          strconv.FormatInt(s.ticks, 10),
+			"tick.steps":     strconv.FormatInt(s.steps, 10),
+			"tick.loss":      exact(s.loss),
+			"tick.grad_norm": exact(s.gradNorm),
+			"tick.max_norm":  exact(s.maxNorm),
 		},
 		Tensors: make(map[string]*checkpoint.Tensor),
 	}
-	for prefix, values := range t.sections() {
-		for i, name := range t.Names {
-			f.Tensors[prefix+name] = checkpoint.Float32(t.Weights[i].Shape, values(i))
+	for _, part := range t.sections() {
+		for i, name := range t.Adam.Names {
+			f.Tensors[part.prefix+name] = checkpoint.Float32(t.Adam.Weights[i].Shape, part.values(i))
 		}
 	}
 	return checkpoint.WriteFile(path, f)
@@ -109,16 +116,12 @@ func (t *Trainer) decodeState(f *checkpoint.File) (totals, error) {
 	real("tick.loss", &s.loss)
 	real("tick.grad_norm", &s.gradNorm)
 	real("tick.max_norm", &s.maxNorm)
-	real("tick.lr", &s.lr)
-	real("tick.ema_beta", &s.ema)
-	whole("tick.started_at", &s.startedAt)
-	if want := 4 * len(t.Names); len(f.Tensors) != want {
+	if want := 4 * len(t.Adam.Names); len(f.Tensors) != want {
 		errs = append(errs, fmt.Errorf("it holds %d tensors, the network wants %d", len(f.Tensors), want))
 	}
-	sections := t.sections()
-	for prefix := range sections {
-		for i, name := range t.Names {
-			if err := checkTensor(f, prefix+name, t.Weights[i]); err != nil {
+	for _, part := range t.sections() {
+		for i, name := range t.Adam.Names {
+			if err := checkTensor(f, part.prefix+name, t.Adam.Weights[i]); err != nil {
 				errs = append(errs, err)
 				break
 			}
@@ -127,16 +130,16 @@ func (t *Trainer) decodeState(f *checkpoint.File) (totals, error) {
 	if err := errors.Join(errs...); err != nil {
 		return totals{}, err
 	}
-	for prefix, values := range sections {
-		for i, name := range t.Names {
-			v, err := f.Tensors[prefix+name].Float32()
+	for _, part := range t.sections() {
+		for i, name := range t.Adam.Names {
+			v, err := f.Tensors[part.prefix+name].Float32()
 			if err != nil {
-				return totals{}, fmt.Errorf("tensor %q: %w", prefix+name, err)
+				return totals{}, fmt.Errorf("tensor %q: %w", part.prefix+name, err)
 			}
-			copy(values(i), v)
+			copy(part.values(i), v)
 		}
 	}
-	t.Images, t.Steps = images, steps
+	t.Images, t.Adam.Steps = images, steps
 	return s, nil
 }
 
@@ -152,10 +155,4 @@ func checkTensor(f *checkpoint.File, name string, w *tensor.Tensor) error {
 		return fmt.Errorf("tensor %q has shape %v, the network wants %v", name, v.Shape, w.Shape)
 	}
 	return nil
-}
-
-// exists reports whether there is a file at path.
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return !errors.Is(err, os.ErrNotExist)
 }

@@ -17,7 +17,7 @@ type Trainer struct {
 	Net     Network // trained in place
 	EMA     Network // its moving average, updated in place
 	Images  int64   // images shown so far
-	*Optimizer
+	Adam    *Optimizer
 
 	loader *Loader
 	loss   []float64   // per image of the batch
@@ -62,7 +62,7 @@ func NewTrainer(o Options, net, ema Network, data dataset.Dataset) (*Trainer, er
 	if err != nil {
 		return nil, err
 	}
-	t := &Trainer{Options: o, Net: net, EMA: ema, Optimizer: opt, loader: loader, loss: make([]float64, o.Batch)}
+	t := &Trainer{Options: o, Net: net, EMA: ema, Adam: opt, loader: loader, loss: make([]float64, o.Batch)}
 	t.grad = make([][]float32, len(opt.Weights))
 	if o.microbatch() < o.Batch {
 		for _, w := range opt.Weights {
@@ -84,7 +84,7 @@ func (t *Trainer) Step() (StepResult, error) {
 		if tape, err = t.pass(at, n); err != nil {
 			return StepResult{}, err
 		}
-		for i, w := range t.Weights {
+		for i, w := range t.Adam.Weights {
 			t.grad[i] = tape.Grad(w)
 		}
 		if t.sum != nil {
@@ -92,9 +92,9 @@ func (t *Trainer) Step() (StepResult, error) {
 		}
 	}
 	defer tape.Free()
-	norm, bad := t.Norm(t.grad)
+	norm, bad := t.Adam.Norm(t.grad)
 	if bad >= 0 {
-		return StepResult{}, t.nonFinite("the gradient of %s is not finite, although the loss is", t.Names[bad])
+		return StepResult{}, t.nonFinite("the gradient of %s is not finite, although the loss is", t.Adam.Names[bad])
 	}
 	scale := 1.0
 	if o.Clip > 0 && norm > o.Clip {
@@ -105,7 +105,7 @@ func (t *Trainer) Step() (StepResult, error) {
 		r.Loss += l
 	}
 	r.Loss /= float64(o.Batch * t.loader.h * t.loader.w * t.loader.c)
-	t.Optimizer.Step(t.grad, r.LR, scale, r.EMABeta)
+	t.Adam.Step(t.grad, r.LR, scale, r.EMABeta)
 	t.Images += int64(o.Batch)
 	return r, nil
 }
@@ -116,7 +116,7 @@ func (t *Trainer) pass(at, n int) (*tensor.Tape, error) {
 	if err != nil {
 		return nil, err
 	}
-	tape := tensor.NewTape(t.Weights...)
+	tape := tensor.NewTape(t.Adam.Weights...)
 	d := t.Net.Denoise(tape, b.Noisy, b.Sigma, b.Labels, b.Dropout)
 	if !slices.Equal(d.Shape, b.Clean.Shape) {
 		panic(fmt.Sprintf("train: the network turned images of shape %v into %v", b.Clean.Shape, d.Shape))
@@ -137,8 +137,8 @@ func (t *Trainer) pass(at, n int) (*tensor.Tape, error) {
 
 // accumulate adds a microbatch's gradients to the batch's, in the order of the images.
 func (t *Trainer) accumulate(first bool) {
-	kernel.For(len(t.chunks), 1, func(c0, c1 int) {
-		for _, k := range t.chunks[c0:c1] {
+	kernel.For(len(t.Adam.chunks), 1, func(c0, c1 int) {
+		for _, k := range t.Adam.chunks[c0:c1] {
 			sum, g := t.sum[k.i][k.from:k.to], t.grad[k.i][k.from:k.to]
 			if first {
 				copy(sum, g)
@@ -157,8 +157,8 @@ func (t *Trainer) checkLoss(loss []float64, b *Batch, at int) error {
 			continue
 		}
 		image := t.Images + int64(at+i)
-		if _, bad := t.Norm(t.Data()); bad >= 0 {
-			return t.nonFinite("the loss of image %d is %v, and the weights %s are not finite", image, l, t.Names[bad])
+		if _, bad := t.Adam.Norm(t.Adam.Data()); bad >= 0 {
+			return t.nonFinite("the loss of image %d is %v, and the weights %s are not finite", image, l, t.Adam.Names[bad])
 		}
 		return t.nonFinite("the loss of image %d (sigma %.4g) is %v, although all weights are finite", image, b.Sigma[i], l)
 	}
@@ -166,5 +166,5 @@ func (t *Trainer) checkLoss(loss []float64, b *Batch, at int) error {
 }
 
 func (t *Trainer) nonFinite(format string, args ...any) error {
-	return &NonFinite{Step: t.Steps, Images: t.Images, What: fmt.Sprintf(format, args...)}
+	return &NonFinite{Step: t.Adam.Steps, Images: t.Images, What: fmt.Sprintf(format, args...)}
 }
