@@ -16,15 +16,21 @@ func New(c Config, rng *rand.Rand) (*Net, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	return build(c, rng), nil
+	return build(c, rng, tensor.New), nil
 }
 
 // empty returns a network with zero weights; c must be valid.
-func empty(c Config) *Net { return build(c, nil) }
+func empty(c Config) *Net { return build(c, nil, tensor.New) }
 
-// build makes the network, with zero weights if rng is nil.
-func build(c Config, rng *rand.Rand) *Net {
-	b := &builder{net: &Net{Config: c}, rng: rng}
+// outline returns a network whose parameters have shapes but no data.
+func outline(c Config) *Net {
+	return build(c, nil, func(shape ...int) *tensor.Tensor { return &tensor.Tensor{Shape: shape} })
+}
+
+// build makes the network with tensors from alloc; rng nil leaves the
+// weights as alloc made them.
+func build(c Config, rng *rand.Rand, alloc func(shape ...int) *tensor.Tensor) *Net {
+	b := &builder{net: &Net{Config: c}, rng: rng, alloc: alloc}
 	if c.ModelType == "adm" {
 		b.first, b.zero, b.attn = admInit, initRule{kaiming: true}, admInit
 	} else {
@@ -42,6 +48,7 @@ func build(c Config, rng *rand.Rand) *Net {
 type builder struct {
 	net               *Net
 	rng               *rand.Rand
+	alloc             func(shape ...int) *tensor.Tensor
 	first, zero, attn initRule // EDM's init, init_zero, init_attn
 	skips             []int    // channels of each skip, finest first
 }
@@ -51,9 +58,9 @@ func (b *builder) mapping() {
 	noise, emb := n.noiseChannels(), n.ModelChannels*n.ChannelMultEmb
 	song := n.ModelType == "song"
 	if n.EmbeddingType == "fourier" {
-		n.freqs = make([]float32, noise/2)
-		for i := 0; b.rng != nil && i < len(n.freqs); i++ {
-			n.freqs[i] = float32(16 * b.rng.NormFloat64())
+		n.freqs = b.alloc(noise / 2)
+		for i := 0; b.rng != nil && i < noise/2; i++ {
+			n.freqs.Data[i] = float32(16 * b.rng.NormFloat64())
 		}
 	}
 	label := func() {
@@ -231,23 +238,23 @@ func (b *builder) conv(name string, cin, cout, size int, r resampling, rule init
 		c.taps = b.net.ResampleFilter
 	}
 	if size > 0 {
-		c.w, c.b = tensor.New(size, size, cin, cout), tensor.New(cout)
+		c.w, c.b = b.alloc(size, size, cin, cout), b.alloc(cout)
 		b.init(name, c.w, c.b, cin*size*size, cout*size*size, rule)
 	}
 	return c
 }
 
 func (b *builder) linear(name string, in, out int, bias bool, rule initRule) linear {
-	l := linear{w: tensor.New(in, out)}
+	l := linear{w: b.alloc(in, out)}
 	if bias {
-		l.b = tensor.New(out)
+		l.b = b.alloc(out)
 	}
 	b.init(name, l.w, l.b, in, out, rule)
 	return l
 }
 
 func (b *builder) norm(name string, channels int) norm {
-	l := norm{gamma: tensor.New(channels), beta: tensor.New(channels), eps: 1e-5}
+	l := norm{gamma: b.alloc(channels), beta: b.alloc(channels), eps: 1e-5}
 	if b.net.ModelType == "song" {
 		l.eps = 1e-6
 	}

@@ -97,7 +97,7 @@ func (g *layerGolden) builder(k layerCase) *builder {
 	if k.Kwargs.Filter != nil {
 		cfg.ResampleFilter = k.Kwargs.Filter
 	}
-	return &builder{net: &Net{Config: cfg}}
+	return &builder{net: &Net{Config: cfg}, alloc: tensor.New}
 }
 
 func (g *layerGolden) vector(key string) []float32 {
