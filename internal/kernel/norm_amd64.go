@@ -34,10 +34,11 @@ type row [foldMax]float32
 
 // repeat fills the first len(v)*k elements with copies of v and returns them.
 func (r *row) repeat(v []float32, k int) []float32 {
-	for i := range k {
-		copy(r[i*len(v):], v)
+	all := r[:len(v)*k]
+	for n := copy(all, v); n < len(all); n *= 2 {
+		copy(all[n:], all[:n])
 	}
-	return r[:len(v)*k]
+	return all
 }
 
 // addTo adds the k parts of a folded row to dst.
