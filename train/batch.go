@@ -43,7 +43,7 @@ type order struct {
 	index []int
 }
 
-// NewLoader returns a Loader over data, which must not be empty.
+// NewLoader returns a Loader over data, which must not be empty and whose Get is called from several goroutines at once.
 func NewLoader(data dataset.Dataset, o Options) (*Loader, error) {
 	l := &Loader{opt: o, data: data}
 	l.h, l.w, l.c = data.Size()

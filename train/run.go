@@ -165,12 +165,15 @@ func (r *Run) Close() error {
 }
 
 // Train trains until Options.Duration images have been shown. When ctx is cancelled it finishes the step, writes a
-// checkpoint and returns an Interrupted. After any other error the last checkpoint is untouched.
+// checkpoint and returns an *Interrupted. After any other error the last checkpoint is untouched, and the log says why.
 func (r *Run) Train(ctx context.Context) error {
 	r.clock.start(r.Images)
 	for r.Images < r.Options.Duration {
 		if ctx.Err() != nil {
-			return r.interrupt(context.Cause(ctx))
+			if err := r.interrupt(); err != nil {
+				return r.fail(err)
+			}
+			return &Interrupted{Dir: r.Dir, Images: r.Images, Duration: r.Options.Duration, cause: context.Cause(ctx)}
 		}
 		s, err := r.Step()
 		if err != nil {
@@ -184,7 +187,7 @@ func (r *Run) Train(ctx context.Context) error {
 		last := r.Images >= r.Options.Duration
 		if last || r.Images/r.Options.Tick > (r.Images-int64(r.Options.Batch))/r.Options.Tick {
 			if err := r.tick(s, last); err != nil {
-				return err
+				return r.fail(err)
 			}
 		}
 	}
@@ -231,10 +234,10 @@ func (r *Run) tick(s StepResult, last bool) error {
 	return nil
 }
 
-// healthy stops a run whose last update left weights that are not finite, before anything of it is saved.
+// healthy finds out whether the last update left weights that are not finite, before anything of it is saved.
 func (r *Run) healthy() error {
 	if _, bad := r.Adam.Norm(r.Adam.Data()); bad >= 0 {
-		return r.fail(r.nonFinite("the weights %s are not finite", r.Adam.Names[bad]))
+		return r.nonFinite("the weights %s are not finite", r.Adam.Names[bad])
 	}
 	return nil
 }
@@ -255,17 +258,14 @@ func (r *Run) checkpoint() error {
 }
 
 // interrupt ends a cancelled run in good order.
-func (r *Run) interrupt(cause error) error {
+func (r *Run) interrupt() error {
 	if err := r.healthy(); err != nil {
 		return err
 	}
 	if err := r.journal.say(r.Images, "interrupted"); err != nil {
 		return err
 	}
-	if err := r.checkpoint(); err != nil {
-		return err
-	}
-	return &Interrupted{Dir: r.Dir, Images: r.Images, Duration: r.Options.Duration, cause: cause}
+	return r.checkpoint()
 }
 
 // fail logs an error that ends the run and says which checkpoint is left.

@@ -255,6 +255,9 @@ func TestHooks(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "disk full") {
 		t.Errorf("error %v, want the hook's", err)
 	}
+	if log := string(read(t, dir, "log.txt")); !strings.Contains(log, "disk full") {
+		t.Errorf("the log does not tell why the run ended:\n%s", log)
+	}
 	// Ticks end with the first step past each multiple of 56 images: 56, 112, 168, 224, 280, and at the end, 304.
 	if got, want := strings.Join(seen, " "), "grid-000000112.png grid-000000224.png grid-000000304.png"; got != want {
 		t.Errorf("pictures %s, want %s", got, want)
