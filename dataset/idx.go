@@ -58,7 +58,7 @@ func labelsPath(images string) string {
 
 // openIDX reads an images file and the labels beside it.
 func openIDX(path string, o Options) (Dataset, error) {
-	images, err := readIDX(path, 3, o.MaxBytes)
+	images, err := readIDX(path, []int{-1, -1, -1}, o.MaxBytes)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", filepath.Base(path), err)
 	}
@@ -96,12 +96,9 @@ func pixelLimit(o Options) int {
 }
 
 func readLabels(path, images string, s info, limit int64) ([]int, []string, error) {
-	x, err := readIDX(path, 1, max(limit, int64(s.n))) // a wrong count is told as such
+	x, err := readIDX(path, []int{s.n}, max(limit, int64(s.n)))
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", filepath.Base(path), err)
-	}
-	if x.dims[0] != s.n {
-		return nil, nil, fmt.Errorf("%s holds %d labels, but %s %d pictures", filepath.Base(path), x.dims[0], filepath.Base(images), s.n)
+		return nil, nil, fmt.Errorf("%s, for the %d pictures of %s: %w", filepath.Base(path), s.n, filepath.Base(images), err)
 	}
 	labels := make([]int, len(x.pix))
 	for i, v := range x.pix {
@@ -135,29 +132,29 @@ func (x *idxSet) Get(i int, dst []uint8) (int, error) {
 	return label, err
 }
 
-// readIDX reads an idx file of bytes with the given number of dimensions; up to limit bytes are kept in memory.
-func readIDX(path string, rank int, limit int64) (idxFile, error) {
+// readIDX reads an idx file of bytes with the wanted dimensions, -1 for any; up to limit bytes are kept in memory.
+func readIDX(path string, want []int, limit int64) (idxFile, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return idxFile{}, err.(*os.PathError).Err
 	}
-	x, err := parseIDX(f, rank, limit)
+	x, err := parseIDX(f, want, limit)
 	if err != nil || x.pix != nil {
 		f.Close()
 	}
 	return x, err
 }
 
-func parseIDX(f *os.File, rank int, limit int64) (idxFile, error) {
+func parseIDX(f *os.File, want []int, limit int64) (idxFile, error) {
 	info, err := f.Stat()
 	if err != nil {
 		return idxFile{}, err
 	}
 	var magic [2]byte
 	if n, _ := f.ReadAt(magic[:], 0); n == 2 && magic == [2]byte{0x1f, 0x8b} {
-		return gunzipIDX(f, rank, limit)
+		return gunzipIDX(f, want, limit)
 	}
-	x, size, err := idxHeader(io.NewSectionReader(f, 0, info.Size()), rank)
+	x, size, err := idxHeader(io.NewSectionReader(f, 0, info.Size()), want)
 	if err != nil {
 		return x, err
 	}
@@ -181,12 +178,12 @@ func (x idxFile) wrongSize(want int64, have string) error {
 }
 
 // gunzipIDX unpacks as it reads, so that a header cannot make it allocate what is not there.
-func gunzipIDX(r io.Reader, rank int, limit int64) (idxFile, error) {
+func gunzipIDX(r io.Reader, want []int, limit int64) (idxFile, error) {
 	z, err := gzip.NewReader(r)
 	if err != nil {
 		return idxFile{}, err
 	}
-	x, size, err := idxHeader(z, rank)
+	x, size, err := idxHeader(z, want)
 	if err != nil {
 		return x, err
 	}
@@ -213,7 +210,7 @@ func gunzipIDX(r io.Reader, rank int, limit int64) (idxFile, error) {
 }
 
 // idxHeader reads the magic number (two zeros, the type, the rank) and the dimensions, and returns how many bytes should follow.
-func idxHeader(r io.Reader, rank int) (x idxFile, size int64, err error) {
+func idxHeader(r io.Reader, want []int) (x idxFile, size int64, err error) {
 	var b [4]byte
 	if _, err := io.ReadFull(r, b[:]); err != nil {
 		return x, 0, fmt.Errorf("not an idx file: %w", noEOF(err))
@@ -224,15 +221,18 @@ func idxHeader(r io.Reader, rank int) (x idxFile, size int64, err error) {
 	if b[2] != 8 {
 		return x, 0, fmt.Errorf("idx file of type %#02x: only bytes (0x08) are read", b[2])
 	}
-	if int(b[3]) != rank {
-		return x, 0, fmt.Errorf("idx file of %d dimensions, want %d", b[3], rank)
+	if int(b[3]) != len(want) {
+		return x, 0, fmt.Errorf("idx file of %d dimensions, want %d", b[3], len(want))
 	}
 	total := uint64(1)
-	for i := range rank {
+	for i := range want {
 		if _, err := io.ReadFull(r, b[:]); err != nil {
 			return x, 0, fmt.Errorf("idx header ends in dimension %d: %w", i, noEOF(err))
 		}
 		n := binary.BigEndian.Uint32(b[:])
+		if want[i] >= 0 && int64(n) != int64(want[i]) {
+			return x, 0, fmt.Errorf("idx header says %d, want %d", n, want[i])
+		}
 		x.dims = append(x.dims, int(n))
 		hi, lo := bits.Mul64(total, uint64(n))
 		if hi != 0 || lo > uint64(^uint(0)>>1) || int(n) < 0 {
@@ -240,7 +240,7 @@ func idxHeader(r io.Reader, rank int) (x idxFile, size int64, err error) {
 		}
 		total = lo
 	}
-	x.start = int64(4 + 4*rank)
+	x.start = int64(4 + 4*len(want))
 	return x, int64(total), nil
 }
 
