@@ -1,0 +1,132 @@
+package unet_test
+
+import (
+	"fmt"
+	"math"
+	"testing"
+
+	"diffuse/internal/golden"
+	"diffuse/sampler"
+	"diffuse/schedule"
+)
+
+// TestEDMTrajectories runs our solvers on EDM's networks and holds every
+// state to EDM's own run with the same latents and noise. The tolerance is
+// the recording's: thirty times the measured effect of a relative error of
+// 1e-6 in the network, of the largest |x|.
+func TestEDMTrajectories(t *testing.T) {
+	for name, solve := range map[string]sampler.Sampler{
+		"traj_heun18": sampler.Heun, "traj_heun5": sampler.Heun, "traj_churn18": sampler.Heun, "traj_churn6_limits": sampler.Heun,
+		"traj_heun_vpnet": sampler.Heun, "traj_heun_venet": sampler.Heun, "traj_heun_iddpmnet": sampler.Heun,
+		"traj_abl_heun_edm": sampler.Heun, "traj_abl_euler_edm": sampler.DDIM, "traj_abl_euler_iddpm": sampler.DDIM,
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := golden.Open(t, "edm/"+name)
+			var j struct {
+				Options struct {
+					Steps    int      `json:"num_steps"`
+					Churn    float64  `json:"S_churn"`
+					ChurnMin float64  `json:"S_min"`
+					ChurnMax *float64 `json:"S_max"`
+					Noise    *float64 `json:"S_noise"`
+					Min      *float64 `json:"sigma_min"`
+					Max      *float64 `json:"sigma_max"`
+					Rho      *float64 `json:"rho"`
+					Grid     string   `json:"discretization"`
+				}
+				Calls     []float64 `json:"call_sigmas"`
+				Tolerance string
+			}
+			c.JSON("case.json", &j)
+			d := loadEDM(t, c)
+
+			o := sampler.DefaultOptions()
+			o.Churn, o.ChurnMin = j.Options.Churn, j.Options.ChurnMin
+			or(&o.ChurnMax, j.Options.ChurnMax)
+			or(&o.NoiseScale, j.Options.Noise)
+			lo, hi, rho := 0.002, 80.0, 7.0
+			or(&lo, j.Options.Min)
+			or(&hi, j.Options.Max)
+			or(&rho, j.Options.Rho)
+			lo, hi = d.Precond.Limit(lo, hi)
+			sigmas := d.Precond.RoundAll(schedule.Karras(j.Options.Steps, lo, hi, rho))
+			if j.Options.Grid == "iddpm" { // Euler calls the network once at every level
+				sigmas = append(append([]float64(nil), j.Calls...), 0)
+			}
+
+			var noise []float64 // recorded where it is used
+			if c.Has("noise") {
+				noise, _ = c.Float64("noise")
+			}
+			if c.Has("class_labels") {
+				d.Labels = classes(c)
+			}
+			steps, _ := c.Float64("x_steps")
+			final, _ := c.Float64("x_final")
+			x, _ := c.Float64("latents")
+			n := len(x)
+			for i := range x {
+				x[i] *= sigmas[0]
+			}
+			if len(steps) != n*j.Options.Steps {
+				t.Fatalf("%d recorded values for %d steps of %d", len(steps), j.Options.Steps, n)
+			}
+			tol := tolerance(t, j.Tolerance)
+			step := 0
+			o.Noise = func(dst []float64) { copy(dst, noise[step*n:]) } // the peer draws in every step
+			var calls []float64
+			denoise := func(dst, x []float64, sigma float64) {
+				calls = append(calls, sigma)
+				d.At(dst, x, sigma)
+			}
+			golden.Close(t, "start", x, steps[:n], tol*golden.MaxAbs(steps[:n]))
+			for s := range solve(denoise, x, sigmas, o) {
+				step = s.Step
+				want := final
+				if step < j.Options.Steps {
+					want = steps[step*n:][:n]
+				}
+				golden.Close(t, fmt.Sprint("x after step ", step), s.X, want, tol*golden.MaxAbs(want))
+			}
+			if len(calls) != len(j.Calls) {
+				t.Fatalf("%d calls of the network, want %d", len(calls), len(j.Calls))
+			}
+			for i, s := range calls {
+				if rel := math.Abs(s/j.Calls[i] - 1); !(rel <= 1e-6) { // iDDPM rounds to a float32 table; the others reach 1e-12
+					t.Errorf("call %d at sigma %v, want %v", i, s, j.Calls[i])
+				}
+			}
+		})
+	}
+}
+
+func or(x, value *float64) {
+	if value != nil {
+		*x = *value
+	}
+}
+
+// tolerance reads the number at the start of a recording's tolerance.
+func tolerance(t *testing.T, s string) float64 {
+	t.Helper()
+	var v float64
+	if _, err := fmt.Sscan(s, &v); err != nil || !(v > 0 && v < 0.01) {
+		t.Fatalf("tolerance %q", s)
+	}
+	return v
+}
+
+// classes turns recorded one-hot rows into class numbers.
+func classes(c *golden.Case) []int {
+	v, s := c.Float64("class_labels")
+	y := make([]int, s[0])
+	for i := range y {
+		y[i] = -1
+		for k, one := range v[i*s[1]:][:s[1]] {
+			if one == 1 {
+				y[i] = k
+			}
+		}
+	}
+	return y
+}
