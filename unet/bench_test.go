@@ -1,6 +1,7 @@
 package unet_test
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"testing"
 
@@ -34,28 +35,37 @@ func benchNet(b *testing.B, batch int) (unet.Denoiser, *tensor.Tensor, []float64
 	return unet.Denoiser{Net: n, Precond: schedule.EDM(0.5)}, x, sigma, unet.Inputs{Labels: labels}
 }
 
+// BenchmarkFashionTrainStep times forward and backward at several batch
+// sizes: a small one keeps activations in the second-level cache.
 func BenchmarkFashionTrainStep(b *testing.B) {
-	const batch = 64
-	d, x, sigma, in := benchNet(b, batch)
-	var params []*tensor.Tensor
-	for _, p := range d.Params() {
-		params = append(params, p)
+	for _, batch := range []int{8, 16, 32, 64, 128} {
+		b.Run(fmt.Sprint("batch=", batch), func(b *testing.B) {
+			d, x, sigma, in := benchNet(b, batch)
+			var params []*tensor.Tensor
+			for _, p := range d.Params() {
+				params = append(params, p)
+			}
+			for b.Loop() {
+				t := tensor.NewTape(params...)
+				y := d.Denoise(t, x, sigma, in)
+				t.Seed(y, x.Data)
+				t.Backward()
+				t.Free()
+			}
+			b.ReportMetric(float64(batch*b.N)/b.Elapsed().Seconds(), "images/s")
+		})
 	}
-	for b.Loop() {
-		t := tensor.NewTape(params...)
-		y := d.Denoise(t, x, sigma, in)
-		t.Seed(y, x.Data)
-		t.Backward()
-		t.Free()
-	}
-	b.ReportMetric(float64(batch*b.N)/b.Elapsed().Seconds(), "images/s")
 }
 
+// BenchmarkFashionDenoise times inference.
 func BenchmarkFashionDenoise(b *testing.B) {
-	const batch = 64
-	d, x, sigma, in := benchNet(b, batch)
-	for b.Loop() {
-		tensor.Recycle(nil, d.Denoise(nil, x, sigma, in))
+	for _, batch := range []int{1, 4, 16, 64} {
+		b.Run(fmt.Sprint("batch=", batch), func(b *testing.B) {
+			d, x, sigma, in := benchNet(b, batch)
+			for b.Loop() {
+				tensor.Recycle(nil, d.Denoise(nil, x, sigma, in))
+			}
+			b.ReportMetric(float64(batch*b.N)/b.Elapsed().Seconds(), "images/s")
+		})
 	}
-	b.ReportMetric(float64(batch*b.N)/b.Elapsed().Seconds(), "images/s")
 }
