@@ -88,10 +88,6 @@ func ConvWeightGrad(dw, dbias, dy, x []float32, g Conv) {
 	}
 	g.need("ConvWeightGrad", "dw", dw, s.weights())
 	g.need("ConvWeightGrad", "x", x, s.inputs())
-	if s.pointwise() {
-		Gemm(dw, x, dy, s.cin, s.cout, s.n*s.ho*s.wo, s.cin, s.cout, s.cout, true, false, true)
-		return
-	}
 	t := currentTiler()
 	if t.narrow(&s) {
 		t.weightGradNarrow(dw, dy, x, s)

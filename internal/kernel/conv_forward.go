@@ -62,7 +62,7 @@ func (t tiler) rowBlock(y, x []float32, p *panels, s *convShape, r0, r1, p0, p1 
 	groups := s.wo / half // halves of a tile in a row of pixels
 	pic := borrow(s.paddedRows(r0, r1) * pitch)
 	defer pic.release()
-	starts := make([]int, 0, 64) // where the patch of each output row's first pixel begins
+	starts := make([]int, 0, 256) // where the patch of each output row's first pixel begins
 	fill := 0
 	for r := r0; r < r1; {
 		n, i := r/s.ho, r%s.ho

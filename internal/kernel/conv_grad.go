@@ -81,15 +81,20 @@ func (t tiler) weightGrad(dw, dy, x []float32, s convShape) {
 	defer tail.release()
 	clear(tail.f[copy(tail.f, dy[keep*dyFloats:s.n*dyFloats]):])
 
-	grain, padGrain := count, group
+	band := max(1, (1<<14)/s.pitch()) // rows of padded picture a task copies
+	bands := (picRows-1)/band + 1
+	grain, padGrain := count, group*bands
 	if t.work(&s) >= serialWork {
 		grain, padGrain = max(1, count/wantedTasks()), 1
 	}
 	for n0 := 0; n0 < s.n; n0 += group {
 		n1 := min(n0+group, s.n)
-		For(n1-n0, padGrain, func(i0, i1 int) {
+		For((n1-n0)*bands, padGrain, func(i0, i1 int) {
 			for i := i0; i < i1; i++ {
-				s.pad(pics.f[i*w.picFloats:(i+1)*w.picFloats], x[(n0+i)*s.h*s.w*s.cin:], -s.padH, picRows)
+				n, y0 := i/bands, i%bands*band
+				y1 := min(y0+band, picRows)
+				dst := pics.f[n*w.picFloats+y0*s.pitch() : n*w.picFloats+y1*s.pitch()]
+				s.pad(dst, x[(n0+n)*s.h*s.w*s.cin:], y0-s.padH, y1-y0)
 			}
 		})
 		For(count, grain, func(t0, t1 int) {

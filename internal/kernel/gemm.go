@@ -96,7 +96,7 @@ func (t tiler) block(c []float32, ldc int, a tileA, r0, r1, m int, p *panels, p0
 	first, k := a.off, a.k
 	step := sumBlock
 	if a.ks != 1 { // every term of A is on a line of its own
-		step = 224
+		step = 128
 	}
 	for q := 0; q < max(k, 1); q += step {
 		a.k = min(step, k-q)

@@ -35,13 +35,17 @@ func (p *panels) strip(j int) []float32 {
 	return p.buf.f[(j-p.packed)*n : (j-p.packed+1)*n]
 }
 
-// fewTiles is the number of row tiles up to which B is read in place: fewer reads do not pay for a copy.
-const fewTiles = 6
+// B is read in place if that is for no more than fewTiles row tiles, since then a copy does not pay, or if its rows are no longer
+// than shortRow floats, so that a strip does not lie scattered over too many pages.
+const (
+	fewTiles = 6
+	shortRow = 128
+)
 
 // panelsOf makes the panels of a k×n matrix (stored n×k if trans) that m rows of A will meet.
 func (t tiler) panelsOf(b []float32, k, n, ld int, trans bool, m int) *panels {
 	packed := 0
-	if !trans && (m <= fewTiles*t.mr || n == t.nr && ld == n) {
+	if !trans && (m <= fewTiles*t.mr || ld <= shortRow) {
 		packed = n / t.nr
 	}
 	p := t.newPanels(k, n, packed)
