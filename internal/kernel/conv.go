@@ -88,11 +88,12 @@ func ConvWeightGrad(dw, dbias, dy, x []float32, g Conv) {
 	}
 	g.need("ConvWeightGrad", "dw", dw, s.weights())
 	g.need("ConvWeightGrad", "x", x, s.inputs())
-	if s.pointwise() {
-		Gemm(dw, x, dy, s.cin, s.cout, s.n*s.ho*s.wo, s.cin, s.cout, s.cout, true, false, true)
+	t := currentTiler()
+	if t.narrow(&s) {
+		t.weightGradNarrow(dw, dy, x, s)
 		return
 	}
-	currentTiler().weightGrad(dw, dy, x, s)
+	t.weightGrad(dw, dy, x, s)
 }
 
 // convShape is Conv with the derived sizes, and a padding of its own for each direction (rows above, columns to the
@@ -150,13 +151,39 @@ func (t tiler) flippedPanels(w []float32, s convShape) *panels {
 	return p
 }
 
-// biasGrad adds the rows of dy (pixels × channels) to db one after the other.
+// biasGrad adds the rows of dy (pixels × channels) to db one after the other, eight channels at a time in registers.
 func biasGrad(db, dy []float32, pixels int) {
 	c := len(db)
-	for p := range pixels {
-		row := dy[p*c : (p+1)*c]
-		for i, v := range row {
-			db[i] += v
-		}
+	if pixels == 0 {
+		return
 	}
+	grain := 8
+	if pixels*c < serialWork/8 {
+		grain = c + 8
+	}
+	For(c, grain, func(c0, c1 int) {
+		for ; c1-c0 >= 8; c0 += 8 {
+			d := (*[8]float32)(db[c0:])
+			s0, s1, s2, s3, s4, s5, s6, s7 := d[0], d[1], d[2], d[3], d[4], d[5], d[6], d[7]
+			for i := c0; i < pixels*c; i += c {
+				v := (*[8]float32)(dy[i:])
+				s0 += v[0]
+				s1 += v[1]
+				s2 += v[2]
+				s3 += v[3]
+				s4 += v[4]
+				s5 += v[5]
+				s6 += v[6]
+				s7 += v[7]
+			}
+			*d = [8]float32{s0, s1, s2, s3, s4, s5, s6, s7}
+		}
+		for ; c0 < c1; c0++ {
+			s := db[c0]
+			for i := c0; i < pixels*c; i += c {
+				s += dy[i]
+			}
+			db[c0] = s
+		}
+	})
 }

@@ -4,8 +4,12 @@ package kernel
 // is one padded row of biases, or nil.
 func (t tiler) correlate(y, x []float32, p *panels, s convShape, accumulate bool, init []float32) {
 	if s.pointwise() {
-		in := tileA{data: x, rs: s.cin, ks: 1, k: s.cin, segs: 1}
+		in := rowsA(x, 0, s.cin, 1, s.cin)
 		t.matrix(y, s.cout, in, s.n*s.ho*s.wo, p, accumulate, init)
+		return
+	}
+	if t.narrow(&s) {
+		t.correlateNarrow(y, x, p, s, accumulate, init)
 		return
 	}
 	if s.wo%(t.mr/2) == 0 {
@@ -58,7 +62,7 @@ func (t tiler) rowBlock(y, x []float32, p *panels, s *convShape, r0, r1, p0, p1 
 	groups := s.wo / half // halves of a tile in a row of pixels
 	pic := borrow(s.paddedRows(r0, r1) * pitch)
 	defer pic.release()
-	starts := make([]int, 0, 64) // where the patch of each output row's first pixel begins
+	starts := make([]int, 0, 256) // where the patch of each output row's first pixel begins
 	fill := 0
 	for r := r0; r < r1; {
 		n, i := r/s.ho, r%s.ho
@@ -72,7 +76,7 @@ func (t tiler) rowBlock(y, x []float32, p *panels, s *convShape, r0, r1, p0, p1 
 		r += end - i
 	}
 	at := func(g int) int { return starts[g/groups] + g%groups*half*s.stride*s.cin }
-	a := tileA{data: pic.f, rs: s.stride * s.cin, ks: 1, k: s.kw * s.cin, segs: s.kh, segStep: pitch}
+	a := tileA{data: pic.f, rs: s.stride * s.cin, ks: 1, k: s.kw * s.cin, segs: s.kh, segStep: pitch, pics: 1}
 	total := (r1 - r0) * groups
 	for j := p0; j < p1; j++ {
 		b, bs := p.panel(j)
@@ -124,7 +128,7 @@ func (t tiler) correlateColumns(y, x []float32, p *panels, s convShape, accumula
 	k := s.kh * s.kw * s.cin
 	pixels := s.n * s.ho * s.wo
 	tiles := (pixels-1)/t.mr + 1
-	rows, cols := min(tiles, max(1, blockFloats/(t.mr*k))), p.count
+	rows, cols := min(tiles, max(1, 2*blockFloats/(t.mr*k))), p.count
 	if t.work(&s) < serialWork {
 		rows = min(tiles, max(rows, 8))
 	} else {
@@ -141,25 +145,26 @@ func (t tiler) correlateColumns(y, x []float32, p *panels, s convShape, accumula
 		for i := i0; i < i1; i++ {
 			r0, p0 := i/across*rows*t.mr, i%across*cols
 			r1 := min(r0+rows*t.mr, pixels)
-			s.columns(col.f, x, r0, r1)
-			in := tileA{data: col.f, rs: k, ks: 1, k: k, segs: 1}
+			s.columns(col.f, k, x, r0, r1)
+			in := rowsA(col.f, 0, k, 1, k)
 			t.block(y[r0*s.cout:], s.cout, in, 0, r1-r0, r1-r0, p, p0, min(p0+cols, p.count), accumulate, init)
 		}
 	})
 }
 
-// columns copies the patches of the pixels [p0, p1), counted over the batch, to dst: one row of kh·kw·cin a pixel.
-func (s *convShape) columns(dst, x []float32, p0, p1 int) {
+// columns copies the patches of the pixels [p0, p1), counted over the batch, to dst: kh·kw·cin floats a pixel, ld
+// from one to the next.
+func (s *convShape) columns(dst []float32, ld int, x []float32, p0, p1 int) {
 	n, i, j := p0/(s.ho*s.wo), p0/s.wo%s.ho, p0%s.wo
 	run := s.kw * s.cin
-	for range p1 - p0 {
+	for q := range p1 - p0 {
+		patch := dst[q*ld:]
 		pic := x[n*s.h*s.w*s.cin : (n+1)*s.h*s.w*s.cin]
 		x0 := j*s.stride - s.padW // the patch's left column; [lo, hi) of its columns lie in the picture
 		lo, hi := max(0, min(s.kw, -x0)), max(0, min(s.kw, s.w-x0))
 		hi = max(lo, hi)
 		for ky := range s.kh {
-			row := dst[:run]
-			dst = dst[run:]
+			row := patch[ky*run : (ky+1)*run]
 			yy := i*s.stride - s.padH + ky
 			if yy < 0 || yy >= s.h || lo == hi {
 				clear(row)

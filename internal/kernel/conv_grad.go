@@ -15,7 +15,7 @@ func (t tiler) scatterGrad(dx, dy, w []float32, s convShape) {
 			pic := dx[n*s.h*s.w*s.cin : (n+1)*s.h*s.w*s.cin]
 			for i := 0; i < s.ho; i += rows {
 				end := min(i+rows, s.ho)
-				in := tileA{data: dy, off: (n*s.ho + i) * s.wo * s.cout, rs: s.cout, ks: 1, k: s.cout, segs: 1}
+				in := rowsA(dy, (n*s.ho+i)*s.wo*s.cout, s.cout, 1, s.cout)
 				t.matrix(col.f, k, in, (end-i)*s.wo, p, false, nil)
 				s.addColumns(pic, col.f, i, end)
 			}
@@ -50,52 +50,94 @@ func (s *convShape) addColumns(pic, col []float32, i0, i1 int) {
 // weightGroup is how many floats of padded pictures the weight gradient keeps at a time.
 const weightGroup = 1 << 18
 
-// weightGrad adds xᵀ·dy: for each tap row ky, rows of dw are the kw·cin floats of a patch's row, and
-// the sum runs over pixels. Tiles of dw go in parallel; each is summed over the pictures, then over their pixels, in order.
+// weightSums is the weight gradient in the making. Rows of dw are, for each tap row ky, the kw·cin floats of a patch's
+// row; the sums run over pixels. They are kept as whole tiles, side by side, from the first picture to the last.
+type weightSums struct {
+	t            tiler
+	s            *convShape
+	dw           []float32
+	tiles        []float32 // ky, panel, rows of a tap row, then one tile of mr×nr
+	down, across int       // tiles down the rows of a tap row, and panels
+	pics         []float32 // padded pictures
+	picFloats    int
+}
+
+// weightGrad adds xᵀ·dy. Tiles of dw go in parallel; each is summed over the pictures, then over their pixels, in order,
+// by one goroutine at a time.
 func (t tiler) weightGrad(dw, dy, x []float32, s convShape) {
-	pitch := s.pitch()
 	picRows := (s.ho-1)*s.stride + s.kh
-	picFloats := picRows * pitch
-	group := max(1, min(s.n, weightGroup/picFloats))
-	pics := borrow(group*picFloats + t.mr) // the last tile of a row reads past its end
+	w := weightSums{t: t, s: &s, dw: dw, picFloats: picRows * s.pitch()}
+	w.down, w.across = (s.kw*s.cin-1)/t.mr+1, t.strips(s.cout)
+	count := s.kh * w.across * w.down
+	group := max(1, min(s.n, weightGroup/w.picFloats))
+	sums, pics := borrow(count*t.mr*t.nr), borrow(group*w.picFloats+t.mr)
+	defer sums.release()
 	defer pics.release()
-	clear(pics.f[group*picFloats:])
+	w.tiles, w.pics = sums.f, pics.f
+	clear(pics.f[group*w.picFloats:]) // the last tile of a tap row reads past its end
 	dyFloats := s.ho * s.wo * s.cout
 	keep := max(0, s.n-1-t.nr/dyFloats) // and the last panel past dy's end: the last pictures get a copy with room
 	tail := borrow((s.n-keep)*dyFloats + t.nr)
 	defer tail.release()
 	clear(tail.f[copy(tail.f, dy[keep*dyFloats:s.n*dyFloats]):])
 
-	run := s.kw * s.cin
-	down, across := (run+t.mr-1)/t.mr, (s.cout+t.nr-1)/t.nr // tiles
-	tiles := s.kh * across * down
-	serial := t.work(&s) < serialWork
-	grain := tiles
-	if !serial {
-		grain = max(1, tiles/wantedTasks())
+	band := max(1, (1<<14)/s.pitch()) // rows of padded picture a task copies
+	bands := (picRows-1)/band + 1
+	grain, padGrain := count, group*bands
+	if t.work(&s) >= serialWork {
+		grain, padGrain = max(1, count/wantedTasks()), 1
 	}
 	for n0 := 0; n0 < s.n; n0 += group {
 		n1 := min(n0+group, s.n)
-		padGrain := 1
-		if serial {
-			padGrain = n1 - n0
-		}
-		For(n1-n0, padGrain, func(i0, i1 int) {
+		For((n1-n0)*bands, padGrain, func(i0, i1 int) {
 			for i := i0; i < i1; i++ {
-				s.pad(pics.f[i*picFloats:(i+1)*picFloats], x[(n0+i)*s.h*s.w*s.cin:], -s.padH, picRows)
+				n, y0 := i/bands, i%bands*band
+				y1 := min(y0+band, picRows)
+				dst := pics.f[n*w.picFloats+y0*s.pitch() : n*w.picFloats+y1*s.pitch()]
+				s.pad(dst, x[(n0+n)*s.h*s.w*s.cin:], y0-s.padH, y1-y0)
 			}
 		})
-		For(tiles, grain, func(t0, t1 int) {
-			for n := n0; n < n1; n++ {
-				b := tail.f
-				if n < keep {
-					b = dy[n*dyFloats:]
-				} else {
-					b = b[(n-keep)*dyFloats:]
-				}
-				t.weightTiles(dw, b, pics.f, (n-n0)*picFloats, &s, t0, t1, down)
+		For(count, grain, func(t0, t1 int) {
+			if n0 == 0 {
+				w.move(t0, t1, false)
+			}
+			cut := max(n0, min(n1, keep))
+			if n0 < cut {
+				w.add(dy[n0*dyFloats:], 0, cut-n0, t0, t1)
+			}
+			if cut < n1 {
+				w.add(tail.f[(cut-keep)*dyFloats:], cut-n0, n1-n0, t0, t1)
+			}
+			if n1 == s.n {
+				w.move(t0, t1, true)
 			}
 		})
+	}
+}
+
+// place returns where tile i lies: tap row, first row within it, first column.
+func (w *weightSums) place(i int) (ky, e, j int) {
+	return i / (w.down * w.across), i % w.down * w.t.mr, i / w.down % w.across * w.t.nr
+}
+
+// move copies the tiles [t0, t1) from dw, with zeros in what is not part of it, or back to dw.
+func (w *weightSums) move(t0, t1 int, back bool) {
+	run, mr, nr, cout := w.s.kw*w.s.cin, w.t.mr, w.t.nr, w.s.cout
+	for i := t0; i < t1; i++ {
+		ky, e, j := w.place(i)
+		tile := w.tiles[i*mr*nr : (i+1)*mr*nr]
+		if !back {
+			clear(tile)
+		}
+		for r := range min(mr, run-e) {
+			at := (ky*run+e+r)*cout + j
+			cols := min(nr, cout-j)
+			if back {
+				copy(w.dw[at:at+cols], tile[r*nr:])
+			} else {
+				copy(tile[r*nr:r*nr+cols], w.dw[at:])
+			}
+		}
 	}
 }
 
@@ -103,20 +145,22 @@ func (t tiler) weightGrad(dw, dy, x []float32, s convShape) {
 // the first-level cache from one tile to the next.
 const weightPixels = 200
 
-// weightTiles adds one picture's part to the tiles [t0, t1) of dw, counted down the rows of a panel of a tap row; the
-// padded picture begins at pics[off], and dy at b[0].
-func (t tiler) weightTiles(dw, b, pics []float32, off int, s *convShape, t0, t1, down int) {
-	pitch, run := s.pitch(), s.kw*s.cin
-	across := (s.cout + t.nr - 1) / t.nr
-	step := min(s.ho, max(1, weightPixels/s.wo))
-	for i := 0; i < s.ho; i += step {
-		a := tileA{data: pics, rs: 1, ks: s.stride * s.cin, k: s.wo, segs: min(step, s.ho-i), segStep: s.stride * pitch}
-		for tile := t0; tile < t1; tile++ {
-			e, j, ky := tile%down*t.mr, tile/down%across*t.nr, tile/(down*across)
-			a.off = off + (i*s.stride+ky)*pitch + e
-			a.off2 = a.off + t.mr/2
-			c := dw[(ky*run+e)*s.cout+j:]
-			t.put(&a, b[i*s.wo*s.cout+j:], s.cout, true, nil, c, s.cout, 0, min(t.mr, run-e), min(t.nr, s.cout-j))
+// add adds the part of the padded pictures [n0, n1) to the tiles [t0, t1); dy of picture n0 begins at b[0].
+func (w *weightSums) add(b []float32, n0, n1, t0, t1 int) {
+	s, t, pitch := w.s, w.t, w.s.pitch()
+	rows := min(s.ho, max(1, weightPixels/s.wo))
+	pics := max(1, weightPixels/(s.wo*s.ho))
+	for n := n0; n < n1; n += pics {
+		for i := 0; i < s.ho; i += rows { // one turn if there are several pictures
+			a := tileA{data: w.pics, rs: 1, ks: s.stride * s.cin, k: s.wo, segs: min(rows, s.ho-i), segStep: s.stride * pitch,
+				pics: min(pics, n1-n), picStep: w.picFloats}
+			for tile := t0; tile < t1; tile++ {
+				ky, e, j := w.place(tile)
+				a.off = n*w.picFloats + (i*s.stride+ky)*pitch + e
+				a.off2 = a.off + t.mr/2
+				c := w.tiles[tile*t.mr*t.nr : (tile+1)*t.mr*t.nr]
+				t.run(&a, b[((n-n0)*s.ho+i)*s.wo*s.cout+j:], s.cout, c, t.nr, c, t.nr)
+			}
 		}
 	}
 }

@@ -34,7 +34,7 @@ func Gemm(c, a, b []float32, m, n, k, lda, ldb, ldc int, transA, transB, accumul
 	t := currentTiler()
 	p := t.panelsOf(b, k, n, ldb, transB, m)
 	defer p.release()
-	in := tileA{data: a, rs: lda, ks: 1, k: k, segs: 1}
+	in := rowsA(a, 0, lda, 1, k)
 	if transA {
 		in.rs, in.ks = 1, lda
 	}
@@ -56,9 +56,9 @@ func checkMatrix(what string, s []float32, rows, cols, ld, m, n, k int) {
 }
 
 // matrix computes the m rows of C = init + A·B, init being C itself if accumulate, else one row (padded to whole
-// panels) that every row starts from, or nil for 0. It splits the work over rows first, then over panels.
+// panels) that every row starts from, or nil for 0; a is a plain matrix. It splits the work over rows first, then over panels.
 func (t tiler) matrix(c []float32, ldc int, a tileA, m int, p *panels, accumulate bool, init []float32) {
-	k := a.segs * a.k
+	k := a.k
 	if m*p.n*k < serialWork {
 		t.block(c, ldc, a, 0, m, m, p, 0, p.count, accumulate, init)
 		return
@@ -91,11 +91,15 @@ func (t tiler) block(c []float32, ldc int, a tileA, r0, r1, m int, p *panels, p0
 				row[q] = a.data[a.off+r*a.rs+q*a.ks]
 			}
 		}
-		a = tileA{data: short.f, rs: a.k, ks: 1, k: a.k, segs: 1}
+		a = rowsA(short.f, 0, a.k, 1, a.k)
 	}
 	first, k := a.off, a.k
-	for q := 0; q < max(k, 1); q += sumBlock {
-		a.k = min(sumBlock, k-q)
+	step := sumBlock
+	if a.ks != 1 { // every term of A is on a line of its own
+		step = 128
+	}
+	for q := 0; q < max(k, 1); q += step {
+		a.k = min(step, k-q)
 		for j := p0; j < p1; j++ {
 			b, bs := p.panel(j)
 			cols := min(t.nr, p.n-j*t.nr)

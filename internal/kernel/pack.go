@@ -35,13 +35,17 @@ func (p *panels) strip(j int) []float32 {
 	return p.buf.f[(j-p.packed)*n : (j-p.packed+1)*n]
 }
 
-// fewTiles is the number of row tiles up to which B is read in place: fewer reads do not pay for a copy.
-const fewTiles = 6
+// B is read in place if that is for no more than fewTiles row tiles, since then a copy does not pay, or if its rows are no longer
+// than shortRow floats, so that a strip does not lie scattered over too many pages.
+const (
+	fewTiles = 6
+	shortRow = 128
+)
 
 // panelsOf makes the panels of a k×n matrix (stored n×k if trans) that m rows of A will meet.
 func (t tiler) panelsOf(b []float32, k, n, ld int, trans bool, m int) *panels {
 	packed := 0
-	if !trans && (m <= fewTiles*t.mr || n == t.nr && ld == n) {
+	if !trans && (m <= fewTiles*t.mr || ld <= shortRow) {
 		packed = n / t.nr
 	}
 	p := t.newPanels(k, n, packed)
@@ -63,7 +67,7 @@ func (t tiler) panelsOf(b []float32, k, n, ld int, trans bool, m int) *panels {
 }
 
 // fill copies rows rows into strip j from its row q0 on; the element of row q and column c of the matrix (c counted over all
-// strips) is src[q*sk+c*sj].
+// strips) is src[q*sk+c*sj], where one of the two strides is 1.
 func (p *panels) fill(j, q0 int, src []float32, rows, sk, sj int) {
 	dst := p.strip(j)[q0*p.nr : (q0+rows)*p.nr]
 	c0 := j * p.nr
@@ -80,26 +84,33 @@ func (p *panels) fill(j, q0 int, src []float32, rows, sk, sj int) {
 		}
 		return
 	}
-	transpose(dst, p.nr, src[c0*sj:], sk, sj, rows, cols)
+	transpose(dst, p.nr, src[c0*sj:], sj, rows, cols)
 }
 
-// transpose sets dst[q*ld+c] = src[q*sk+c*sj] for rows q and cols c, a few columns at a time so that the reads
-// are runs and the writes stay within lines.
-func transpose(dst []float32, ld int, src []float32, sk, sj, rows, cols int) {
+// transpose sets dst[q*ld+c] = src[q+c*sj] for rows q and cols c.
+func transpose(dst []float32, ld int, src []float32, sj, rows, cols int) {
+	r, c := 0, 0
+	if Current() >= AVX2 {
+		r, c = transposeBlocks(dst, ld, src, sj, rows, cols)
+	}
+	transposeGeneric(dst[r*ld:], ld, src[r:], sj, rows-r, c) // below the blocks
+	transposeGeneric(dst[min(c, len(dst)):], ld, src[min(c*sj, len(src)):], sj, rows, cols-c)
+}
+
+// transposeGeneric is transpose in plain Go, a few columns at a time so that the reads are runs and the writes stay
+// within lines.
+func transposeGeneric(dst []float32, ld int, src []float32, sj, rows, cols int) {
 	c := 0
-	for ; c+4 <= cols; c += 4 {
-		s0, s1, s2, s3 := src[c*sj:], src[(c+1)*sj:], src[(c+2)*sj:], src[(c+3)*sj:]
-		i := 0
+	for ; rows > 0 && c+4 <= cols; c += 4 {
+		s0, s1, s2, s3 := src[c*sj:][:rows], src[(c+1)*sj:][:rows], src[(c+2)*sj:][:rows], src[(c+3)*sj:][:rows]
 		for q := range rows {
 			d := dst[q*ld+c : q*ld+c+4 : q*ld+c+4]
-			d[0], d[1], d[2], d[3] = s0[i], s1[i], s2[i], s3[i]
-			i += sk
+			d[0], d[1], d[2], d[3] = s0[q], s1[q], s2[q], s3[q]
 		}
 	}
-	for ; c < cols; c++ {
-		s := src[c*sj:]
-		for q := range rows {
-			dst[q*ld+c] = s[q*sk]
+	for ; rows > 0 && c < cols; c++ {
+		for q, v := range src[c*sj:][:rows] {
+			dst[q*ld+c] = v
 		}
 	}
 }

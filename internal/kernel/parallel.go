@@ -27,20 +27,21 @@ func For(n, grain int, f func(i0, i1 int)) {
 		return
 	}
 	j := &forJob{n: n, grain: grain, chunks: int64(chunks), f: f}
-	j.wg.Add(helpers)
+	j.wg.Add(chunks)
 	for range helpers {
 		go j.help()
 	}
 	j.share()
 }
 
-// forJob is one call of For in flight.
+// forJob is one call of For in flight. The caller waits for chunks, not for helpers: one that is slow to start finds
+// nothing left and goes, and nobody has waited for it.
 type forJob struct {
 	n, grain int
 	chunks   int64
 	next     atomic.Int64 // the next chunk to hand out
 	f        func(i0, i1 int)
-	wg       sync.WaitGroup // the helpers
+	wg       sync.WaitGroup // chunks not yet done
 	once     sync.Once
 	failure  any // the first helper's panic
 }
@@ -54,27 +55,37 @@ func (j *forJob) work() {
 		}
 		i := int(c) * j.grain
 		j.f(i, min(i+j.grain, j.n))
+		j.wg.Done()
 	}
+}
+
+// drop gives up the chunk in hand and those not yet handed out.
+func (j *forJob) drop() {
+	left := j.chunks - min(j.next.Swap(j.chunks), j.chunks)
+	j.wg.Add(-int(left) - 1)
 }
 
 // help is a helper goroutine's life: it works, and keeps a panic for the caller.
 func (j *forJob) help() {
-	defer j.wg.Done()
+	done := false
 	defer func() {
-		if r := recover(); r != nil {
-			j.next.Store(j.chunks)
-			j.once.Do(func() { j.failure = fmt.Sprintf("%v\n\nin a goroutine of kernel.For:\n%s", r, debug.Stack()) })
+		if done {
+			return
 		}
+		r := recover() // nil if f ended the goroutine
+		j.once.Do(func() { j.failure = fmt.Sprintf("%v\n\nin a goroutine of kernel.For:\n%s", r, debug.Stack()) })
+		j.drop()
 	}()
 	j.work()
+	done = true
 }
 
-// share is the caller's part: it works, waits for the helpers even when its own chunk panics, and re-raises.
+// share is the caller's part: it works, waits for the helpers' chunks even when its own panics, and re-raises.
 func (j *forJob) share() {
 	done := false
 	defer func() {
 		if !done { // f panicked right here: no recover, so that the trace keeps its origin
-			j.next.Store(j.chunks)
+			j.drop()
 			j.wg.Wait()
 		}
 	}()

@@ -28,7 +28,7 @@ func tilerAt(l Level) tiler {
 }
 
 // tileA says where a tile finds its A: row r of the upper half starts at data[off+r*rs], of the lower half at
-// data[off2+r*rs]; its segs·k elements are segs runs, segStep apart, of k elements ks apart.
+// data[off2+r*rs]; its elements are pics times, picStep apart, segs runs, segStep apart, of k elements ks apart.
 type tileA struct {
 	data      []float32
 	off, off2 int
@@ -36,23 +36,30 @@ type tileA struct {
 	k         int
 	segs      int
 	segStep   int
+	pics      int
+	picStep   int
+}
+
+// rowsA is an A that is simply a matrix: k elements ks apart, rows rs apart.
+func rowsA(data []float32, off, rs, ks, k int) tileA {
+	return tileA{data: data, off: off, rs: rs, ks: ks, k: k, segs: 1, pics: 1}
 }
 
 // last returns the index of the last float that a tile with rows half rows a half reads.
 func (a *tileA) last(half int) int {
-	return max(a.off, a.off2) + (half-1)*a.rs + (a.segs-1)*a.segStep + (a.k-1)*a.ks
+	return max(a.off, a.off2) + (half-1)*a.rs + (a.pics-1)*a.picStep + (a.segs-1)*a.segStep + (a.k-1)*a.ks
 }
 
 // run computes one full tile, in increasing order of k and with one rounding a step where the level has FMA:
 //
 //	for r in 0..mr, j in 0..nr:
 //	    s = init[r*ldinit+j]           (0 if init is nil)
-//	    for q in 0..segs·k: s += A[r][q] * b[q*bs+j]
+//	    for q in 0..pics·segs·k: s += A[r][q] * b[q*bs+j]
 //	    c[r*ldc+j] = s
 //
 // All slices are checked here, since the assembly does not.
 func (t tiler) run(a *tileA, b []float32, bs int, init []float32, ldinit int, c []float32, ldc int) {
-	n := a.segs * a.k
+	n := a.pics * a.segs * a.k
 	if n == 0 {
 		t.tileGeneric(a, b, bs, init, ldinit, c, ldc)
 		return
@@ -93,8 +100,8 @@ func (t tiler) tileGeneric(a *tileA, b []float32, bs int, init []float32, ldinit
 func block2x4(s *[8]float32, a *tileA, row0, row1 int, b []float32, bs int) {
 	s0, s1, s2, s3, s4, s5, s6, s7 := s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7]
 	q := 0
-	for seg := range a.segs {
-		i, d := row0+seg*a.segStep, row1-row0
+	for run := range a.pics * a.segs {
+		i, d := row0+run/a.segs*a.picStep+run%a.segs*a.segStep, row1-row0
 		for range a.k {
 			u, v := a.data[i], a.data[i+d]
 			w := b[q : q+4 : q+4]

@@ -28,19 +28,19 @@
 	VXORPS lo, lo, lo \ // lo = 0
 	VXORPS hi, hi, hi // hi = 0
 
-// func tile6x16(k, segs, segStep int, a, a2 *float32, rs, ks int, b *float32, bs int, init *float32, ldinit int, c *float32, ldc int)
-TEXT ·tile6x16(SB), NOSPLIT, $0-104
+// func tile6x16(k, segs, segStep, pics, picStep int, a, a2 *float32, rs, ks int, b *float32, bs int, init *float32, ldinit int, c *float32, ldc int)
+TEXT ·tile6x16(SB), NOSPLIT, $0-120
 	MOVQ  k+0(FP), R15
 	MOVQ  segs+8(FP), DX
 	MOVQ  segStep+16(FP), R13
-	MOVQ  a+24(FP), SI
-	MOVQ  a2+32(FP), DI
-	MOVQ  rs+40(FP), R8
-	MOVQ  ks+48(FP), R11
-	MOVQ  b+56(FP), BX
-	MOVQ  bs+64(FP), R12
-	MOVQ  init+72(FP), AX
-	MOVQ  ldinit+80(FP), CX
+	MOVQ  a+40(FP), SI
+	MOVQ  a2+48(FP), DI
+	MOVQ  rs+56(FP), R8
+	MOVQ  ks+64(FP), R11
+	MOVQ  b+72(FP), BX
+	MOVQ  bs+80(FP), R12
+	MOVQ  init+88(FP), AX
+	MOVQ  ldinit+96(FP), CX
 	SHLQ  $2, R8              // rs in bytes
 	SHLQ  $2, R11             // ks in bytes
 	SHLQ  $2, R12             // bs in bytes
@@ -65,6 +65,12 @@ zero:
 	ZERO(Y10, Y11)
 
 ready:
+	MOVQ  DX, AX
+	IMULQ R13, AX
+	NEGQ  AX
+	MOVQ  picStep+32(FP), CX
+	LEAQ  (AX)(CX*4), AX
+	MOVQ  AX, picStep+32(FP)  // picStep in bytes, less segs*segStep
 	MOVQ  R15, AX
 	IMULQ R11, AX
 	SUBQ  AX, R13             // segStep -= k*ks: what is left to add after a run
@@ -91,9 +97,15 @@ step:
 	ADDQ        R13, DI            // a2 += segStep - k*ks
 	DECQ        DX
 	JNZ         run                // for each of the segs runs
+	MOVQ        picStep+32(FP), AX
+	MOVQ        segs+8(FP), DX      // the next picture's runs
+	ADDQ        AX, SI              // a += picStep - segs*segStep
+	ADDQ        AX, DI
+	DECQ        pics+24(FP)
+	JNZ         run                 // for each of the pics pictures
 
-	MOVQ c+88(FP), AX
-	MOVQ ldc+96(FP), CX
+	MOVQ c+104(FP), AX
+	MOVQ ldc+112(FP), CX
 	SHLQ $2, CX               // ldc in bytes
 	STORE(Y0, Y1)
 	STORE(Y2, Y3)
