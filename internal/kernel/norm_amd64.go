@@ -2,6 +2,8 @@
 
 package kernel
 
+import "unsafe"
+
 // An image of p pixels with c channels is also one of p/k pixels with c*k channels whose coefficients
 // repeat. The kernels read whole vectors, and keep several of them in flight, so narrow or odd channel
 // counts are folded into such wider rows first. k depends on p and c alone, and with it the order of
@@ -29,8 +31,15 @@ func fold(p, c int) int {
 	return 1
 }
 
-// row holds the values of one folded row.
-type row [foldMax]float32
+// row holds the values of one folded row and room to start it on a cache line.
+type row [foldMax + 15]float32
+
+// aligned is the part of foldMax floats that starts on a cache line: sums that live in memory are
+// stored and reloaded a row later, which is slow for vectors that straddle two lines.
+func (r *row) aligned() []float32 {
+	skip := -int(uintptr(unsafe.Pointer(r))/4) & 15
+	return r[skip : skip+foldMax]
+}
 
 // repeat fills the first len(v)*k elements with copies of v and returns them.
 func (r *row) repeat(v []float32, k int) []float32 {
@@ -41,8 +50,8 @@ func (r *row) repeat(v []float32, k int) []float32 {
 	return all
 }
 
-// addTo adds the k parts of a folded row to dst.
-func (r *row) addTo(dst []float32, k int) {
+// addParts adds the k parts of a folded row to dst.
+func addParts(dst, r []float32, k int) {
 	for i := range k {
 		for j, v := range r[i*len(dst) : (i+1)*len(dst)] {
 			dst[j] += v

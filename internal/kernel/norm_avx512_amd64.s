@@ -61,7 +61,33 @@ row:
 	XORQ   DX, DX
 	KXNORW K1, K1, K1
 
+four:
+	CMPQ        BX, $64
+	JLT         channel
+	VMOVUPS     (R9)(DX*1), Z16        // b
+	VMOVUPS     64(R9)(DX*1), Z17
+	VMOVUPS     128(R9)(DX*1), Z18
+	VMOVUPS     192(R9)(DX*1), Z19
+	VMOVUPS     (R8)(DX*1), Z0         // a
+	VMOVUPS     64(R8)(DX*1), Z1
+	VMOVUPS     128(R8)(DX*1), Z2
+	VMOVUPS     192(R8)(DX*1), Z3
+	VFMADD231PS (SI)(DX*1), Z0, Z16    // z = x*a + b
+	VFMADD231PS 64(SI)(DX*1), Z1, Z17
+	VFMADD231PS 128(SI)(DX*1), Z2, Z18
+	VFMADD231PS 192(SI)(DX*1), Z3, Z19
+	SILU512X4
+	VMOVUPS     Z16, (DI)(DX*1)
+	VMOVUPS     Z17, 64(DI)(DX*1)
+	VMOVUPS     Z18, 128(DI)(DX*1)
+	VMOVUPS     Z19, 192(DI)(DX*1)
+	ADDQ        $256, DX
+	SUBQ        $64, BX
+	JMP         four
+
 channel:
+	TESTQ BX, BX
+	JLE   next
 	CMPQ  BX, $16
 	JGE   body
 	KMOVW K2, K1
@@ -75,11 +101,13 @@ body:
 	VMOVUPS     Z0, K1, (DI)(DX*1)
 	ADDQ        $64, DX
 	SUBQ        $16, BX
-	JG          channel
-	LEAQ        (SI)(R11*4), SI
-	LEAQ        (DI)(R11*4), DI
-	DECQ        R10
-	JNZ         row
+	JMP         channel
+
+next:
+	LEAQ (SI)(R11*4), SI
+	LEAQ (DI)(R11*4), DI
+	DECQ R10
+	JNZ  row
 	VZEROUPPER
 	RET
 

@@ -26,7 +26,57 @@ row:
 	XORQ   DX, DX
 	KXNORW K1, K1, K1
 
+four:
+	CMPQ        BX, $64
+	JLT         channel
+	VMOVUPS     (R9)(DX*1), Z16          // b
+	VMOVUPS     64(R9)(DX*1), Z17
+	VMOVUPS     128(R9)(DX*1), Z18
+	VMOVUPS     192(R9)(DX*1), Z19
+	VMOVUPS     (R8)(DX*1), Z0           // a
+	VMOVUPS     64(R8)(DX*1), Z1
+	VMOVUPS     128(R8)(DX*1), Z2
+	VMOVUPS     192(R8)(DX*1), Z3
+	VFMADD231PS (SI)(DX*1), Z0, Z16      // z = x*a + b
+	VFMADD231PS 64(SI)(DX*1), Z1, Z17
+	VFMADD231PS 128(SI)(DX*1), Z2, Z18
+	VFMADD231PS 192(SI)(DX*1), Z3, Z19
+	SILUSLOPE512X4
+	VMULPS      (R12)(DX*1), Z12, Z12    // d = dy*slope
+	VMULPS      64(R12)(DX*1), Z13, Z13
+	VMULPS      128(R12)(DX*1), Z14, Z14
+	VMULPS      192(R12)(DX*1), Z15, Z15
+	VMOVUPS     (CX)(DX*1), Z0           // s2
+	VMOVUPS     64(CX)(DX*1), Z1
+	VMOVUPS     128(CX)(DX*1), Z2
+	VMOVUPS     192(CX)(DX*1), Z3
+	VADDPS      (AX)(DX*1), Z12, Z4      // s1 + d
+	VADDPS      64(AX)(DX*1), Z13, Z5
+	VADDPS      128(AX)(DX*1), Z14, Z6
+	VADDPS      192(AX)(DX*1), Z15, Z7
+	VFMADD231PS (SI)(DX*1), Z12, Z0      // s2 + d*x
+	VFMADD231PS 64(SI)(DX*1), Z13, Z1
+	VFMADD231PS 128(SI)(DX*1), Z14, Z2
+	VFMADD231PS 192(SI)(DX*1), Z15, Z3
+	VMOVUPS     Z12, (DI)(DX*1)
+	VMOVUPS     Z13, 64(DI)(DX*1)
+	VMOVUPS     Z14, 128(DI)(DX*1)
+	VMOVUPS     Z15, 192(DI)(DX*1)
+	VMOVUPS     Z4, (AX)(DX*1)
+	VMOVUPS     Z5, 64(AX)(DX*1)
+	VMOVUPS     Z6, 128(AX)(DX*1)
+	VMOVUPS     Z7, 192(AX)(DX*1)
+	VMOVUPS     Z0, (CX)(DX*1)
+	VMOVUPS     Z1, 64(CX)(DX*1)
+	VMOVUPS     Z2, 128(CX)(DX*1)
+	VMOVUPS     Z3, 192(CX)(DX*1)
+	ADDQ        $256, DX
+	SUBQ        $64, BX
+	JMP         four
+
 channel:
+	TESTQ BX, BX
+	JLE   next
 	CMPQ  BX, $16
 	JGE   body
 	KMOVW K2, K1
@@ -48,12 +98,14 @@ body:
 	VMOVUPS     Z8, K1, (CX)(DX*1)
 	ADDQ        $64, DX
 	SUBQ        $16, BX
-	JG          channel
-	LEAQ        (SI)(R11*4), SI
-	LEAQ        (DI)(R11*4), DI
-	LEAQ        (R12)(R11*4), R12
-	DECQ        R10
-	JNZ         row
+	JMP         channel
+
+next:
+	LEAQ (SI)(R11*4), SI
+	LEAQ (DI)(R11*4), DI
+	LEAQ (R12)(R11*4), R12
+	DECQ R10
+	JNZ  row
 	VZEROUPPER
 	RET
 

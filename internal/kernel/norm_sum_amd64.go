@@ -26,9 +26,9 @@ func momentsSIMD(sum, sumsq, x, center []float32, p, c int) bool {
 			m = mid.repeat(center[:c], k)
 		}
 		momentsRows(l, s1, s2, x, m, p/k, w)
-		t1.addTo(sum[:c], k)
+		addParts(sum[:c], t1[:], k)
 		if sumsq != nil {
-			t2.addTo(sumsq[:c], k)
+			addParts(sumsq[:c], t2[:], k)
 		}
 		at, p = p/k*w, p%k
 	}
@@ -76,11 +76,12 @@ func affineGradSIMD(dz, dy, x, a, b, s1, s2 []float32, p, c int, silu bool) bool
 		wa, wb = ra.repeat(wa, k), rb.repeat(wb, k)
 	}
 	for i := 0; i < p/k; i += sumRows {
-		var t1, t2 row
+		var r1, r2 row
+		t1, t2 := r1.aligned(), r2.aligned()
 		at := i * w
-		affineGradRows(l, dz[at:], dy[at:], x[at:], wa, wb, t1[:], t2[:], min(sumRows, p/k-i), silu)
-		t1.addTo(s1[:c], k)
-		t2.addTo(s2[:c], k)
+		affineGradRows(l, dz[at:], dy[at:], x[at:], wa, wb, t1, t2, min(sumRows, p/k-i), silu)
+		addParts(s1[:c], t1, k)
+		addParts(s2[:c], t2, k)
 	}
 	if left := p % k; left > 0 {
 		at := p / k * w

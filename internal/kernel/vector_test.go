@@ -9,21 +9,30 @@ import (
 	"diffuse/internal/kernel"
 )
 
-// guardBits is a NaN no kernel computes: what lies before and after a fenced slice. Reading it spoils
-// a result, writing it is seen by intact.
-const guardBits = 0x7fedcba9
+// fenced is a slice between guard bands, off any vector boundary. The bands hold in turn a NaN, which
+// spoils a result that reads it, and a number of this slice's own, which no operation on other bands,
+// not even a copy, leaves as it is.
+type fenced struct {
+	all, v []float32
+	own    float32
+}
 
-const guardLen = 24
-
-// fenced is a slice inside guard bands, off any vector boundary.
-type fenced struct{ all, v []float32 }
+const fenceLen = 24
 
 func newFenced(n, offset int) fenced {
-	all := make([]float32, guardLen+offset+n+guardLen)
+	all := make([]float32, fenceLen+offset+n+fenceLen)
+	f := fenced{all, all[fenceLen+offset : fenceLen+offset+n : fenceLen+offset+n], 1e5 + 1e5*rand.Float32()}
 	for i := range all {
-		all[i] = math.Float32frombits(guardBits)
+		all[i] = f.guard(i)
 	}
-	return fenced{all, all[guardLen+offset : guardLen+offset+n : guardLen+offset+n]}
+	return f
+}
+
+func (f fenced) guard(i int) float32 {
+	if i%2 == 0 {
+		return f.own
+	}
+	return math.Float32frombits(0x7fedcba9)
 }
 
 // randomFenced is filled with normal numbers times size.
@@ -35,15 +44,15 @@ func randomFenced(r *rand.Rand, n, offset int, size float64) fenced {
 	return g
 }
 
-func (g fenced) intact(t *testing.T, what string) {
+func (f fenced) intact(t *testing.T, what string) {
 	t.Helper()
-	from := len(g.all) - guardLen - len(g.v)
-	for i, v := range g.all {
-		if i >= from && i < from+len(g.v) {
+	from := len(f.all) - fenceLen - len(f.v)
+	for i, v := range f.all {
+		if i >= from && i < from+len(f.v) {
 			continue
 		}
-		if b := math.Float32bits(v); b != guardBits {
-			t.Fatalf("%s: wrote outside: element %d of %d is %g (%#x)", what, i-from, len(g.v), v, b)
+		if g := f.guard(i); math.Float32bits(v) != math.Float32bits(g) {
+			t.Fatalf("%s: wrote outside: element %d of %d is %g, was %g", what, i-from, len(f.v), v, g)
 		}
 	}
 }
