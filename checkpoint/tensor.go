@@ -87,11 +87,11 @@ func decode[T any](t *Tensor, add func([]T, DType, []byte) ([]T, error)) ([]T, e
 	if err != nil {
 		return nil, err
 	}
-	if t.data == nil {
-		return nil, fmt.Errorf("tensor of type %s and shape %v holds no data", t.DType, t.Shape)
-	}
 	if _, err := add(nil, t.DType, nil); err != nil {
 		return nil, err
+	}
+	if t.data == nil {
+		return nil, fmt.Errorf("tensor of type %s and shape %v holds no data", t.DType, t.Shape)
 	}
 	reserve := n
 	if !t.data.trusted() {
