@@ -1,0 +1,113 @@
+package kernel
+
+import "runtime"
+
+// panels is a k×n matrix B cut into strips of nr columns, for the micro-kernel: each strip k rows of nr floats, the last one
+// padded with zeros. Whole strips may be read in place, in the caller's matrix.
+type panels struct {
+	k, n, nr, count int
+	buf             scratch
+	packed          int       // the first strip that lies in buf; those before it are read in place
+	place           []float32 // the caller's matrix
+	ld              int
+}
+
+// newPanels returns panels of which the strips from packed on have room in a scratch buffer, yet to be filled.
+func (t tiler) newPanels(k, n, packed int) *panels {
+	p := &panels{k: k, n: n, nr: t.nr, count: (n + t.nr - 1) / t.nr, packed: packed}
+	p.buf = borrow((p.count-packed)*k*t.nr + t.nr) // never empty: panel slices it even if k is 0
+	return p
+}
+
+func (p *panels) release() { p.buf.release() }
+
+// panel returns strip j and the distance of its rows.
+func (p *panels) panel(j int) (b []float32, bs int) {
+	if j < p.packed {
+		return p.place[min(j*p.nr, len(p.place)):], p.ld
+	}
+	return p.strip(j), p.nr
+}
+
+// strip returns the buffer of strip j.
+func (p *panels) strip(j int) []float32 {
+	n := p.k * p.nr
+	return p.buf.f[(j-p.packed)*n : (j-p.packed+1)*n]
+}
+
+// fewTiles is the number of row tiles up to which B is read in place: fewer reads do not pay for a copy.
+const fewTiles = 6
+
+// panelsOf makes the panels of a k×n matrix (stored n×k if trans) that m rows of A will meet.
+func (t tiler) panelsOf(b []float32, k, n, ld int, trans bool, m int) *panels {
+	packed := 0
+	if !trans && (m <= fewTiles*t.mr || n == t.nr && ld == n) {
+		packed = n / t.nr
+	}
+	p := t.newPanels(k, n, packed)
+	p.place, p.ld = b, ld
+	grain := 1
+	if k*n < 1<<16 {
+		grain = p.count
+	}
+	For(p.count-packed, grain, func(j0, j1 int) {
+		for j := j0 + packed; j < j1+packed; j++ {
+			if trans {
+				p.fill(j, 0, b, k, 1, ld)
+			} else {
+				p.fill(j, 0, b, k, ld, 1)
+			}
+		}
+	})
+	return p
+}
+
+// fill copies rows rows into strip j from its row q0 on; the element of row q and column c of the matrix (c counted over all
+// strips) is src[q*sk+c*sj].
+func (p *panels) fill(j, q0 int, src []float32, rows, sk, sj int) {
+	dst := p.strip(j)[q0*p.nr : (q0+rows)*p.nr]
+	c0 := j * p.nr
+	cols := min(p.nr, p.n-c0)
+	if cols < p.nr {
+		clear(dst)
+	}
+	if rows == 0 {
+		return
+	}
+	if sj == 1 {
+		for q := range rows {
+			copy(dst[q*p.nr:q*p.nr+cols], src[q*sk+c0:])
+		}
+		return
+	}
+	transpose(dst, p.nr, src[c0*sj:], sk, sj, rows, cols)
+}
+
+// transpose sets dst[q*ld+c] = src[q*sk+c*sj] for rows q and cols c, a few columns at a time so that the reads
+// are runs and the writes stay within lines.
+func transpose(dst []float32, ld int, src []float32, sk, sj, rows, cols int) {
+	c := 0
+	for ; c+4 <= cols; c += 4 {
+		s0, s1, s2, s3 := src[c*sj:], src[(c+1)*sj:], src[(c+2)*sj:], src[(c+3)*sj:]
+		i := 0
+		for q := range rows {
+			d := dst[q*ld+c : q*ld+c+4 : q*ld+c+4]
+			d[0], d[1], d[2], d[3] = s0[i], s1[i], s2[i], s3[i]
+			i += sk
+		}
+	}
+	for ; c < cols; c++ {
+		s := src[c*sj:]
+		for q := range rows {
+			dst[q*ld+c] = s[q*sk]
+		}
+	}
+}
+
+// wantedTasks is how many pieces work is cut into: one on one processor, else enough to even out their ends.
+func wantedTasks() int {
+	if p := runtime.GOMAXPROCS(0); p > 1 {
+		return 4 * p
+	}
+	return 1
+}
