@@ -1,0 +1,96 @@
+package sampler
+
+import (
+	"iter"
+	"math"
+)
+
+// DDIM is Euler's method on the probability flow (order 1, one evaluation a step), with the two ways to add noise
+// that exist for it. Options: Eta, Churn, ChurnMin, ChurnMax, NoiseScale, Noise.
+//
+// Eta = 0, Churn = 0 is the deterministic DDIM (Song et al., arXiv 2010.02502) and k-diffusion's "euler" alike:
+//
+//	x' = D + (sigma'/sigma)(x - D),  equal to  x + (sigma' - sigma)(x - D)/sigma.
+//
+// Eta > 0 is the stochastic DDIM family. With a = 1/(1+sigma²) the paper's eq. 12 and 16,
+//
+//	z' = sqrt(a')·D + sqrt(1 - a' - s²)·e + s·n,  s = eta·sqrt((1-a')/(1-a))·sqrt(1 - a/a'),
+//
+// divided by sqrt(a') becomes, with e = (x - D)/sigma,
+//
+//	x' = D + down·e + up·n,  up² = eta²·sigma'²(sigma² - sigma'²)/sigma²,  down² = sigma'² - up²,
+//
+// the very step of [EulerAncestral]; up is cut at sigma', which matters for eta > 1 only.
+//
+// Churn > 0 first raises the level by fresh noise, as k-diffusion's "euler" and EDM algorithm 2 do (see [Heun]),
+// and then steps down from the raised level.
+func DDIM(d Denoiser, x, sigmas []float64, o Options) iter.Seq[State] {
+	check("DDIM", d, x, sigmas, o)
+	return euler(d, x, sigmas, o)
+}
+
+// EulerAncestral is k-diffusion's ancestral Euler: a step down to sigma_down, then noise of strength sigma_up,
+// up = min(s', eta·sqrt(s'²(s² - s'²)/s²)) and down = sqrt(s'² - up²). Order 1, one evaluation and one draw a
+// step, none on a last step to 0. Eta = 1 is what its users expect (see [Info.Options]); Eta = 0 is Euler. Options:
+// Eta, NoiseScale, Noise; churn is ignored.
+func EulerAncestral(d Denoiser, x, sigmas []float64, o Options) iter.Seq[State] {
+	check("EulerAncestral", d, x, sigmas, o)
+	o.Churn = 0
+	return euler(d, x, sigmas, o)
+}
+
+func euler(d Denoiser, x0, sigmas []float64, o Options) iter.Seq[State] {
+	return func(yield func(State) bool) {
+		x := append([]float64(nil), x0...)
+		den := make([]float64, len(x))
+		var noise []float64 // made when first needed
+		n := len(sigmas) - 1
+		for i := range n {
+			sigma := churn(x, &noise, sigmas[i], n, o)
+			d(den, x, sigma)
+			up, down := ancestral(sigma, sigmas[i+1], o.Eta)
+			r := down / sigma
+			for j, y := range den {
+				x[j] = y + r*(x[j]-y)
+			}
+			if up > 0 {
+				addNoise(x, &noise, up*o.NoiseScale, o)
+			}
+			if !yield(State{i + 1, sigmas[i+1], x, den}) {
+				return
+			}
+		}
+	}
+}
+
+// ancestral splits a step from sigma to next into a deterministic step to down and fresh noise of strength up.
+func ancestral(sigma, next, eta float64) (up, down float64) {
+	if eta == 0 || next == 0 {
+		return 0, next
+	}
+	up = min(next, eta*math.Sqrt(next*next*(sigma*sigma-next*next)/(sigma*sigma)))
+	return up, math.Sqrt(next*next - up*up)
+}
+
+// churn raises x from level sigma by the factor 1 + gamma, gamma = min(Churn/n, sqrt(2)-1) inside
+// [ChurnMin, ChurnMax] (EDM algorithm 2), and returns the new level; where gamma is 0 nothing is drawn.
+func churn(x []float64, noise *[]float64, sigma float64, n int, o Options) float64 {
+	gamma := min(o.Churn/float64(n), math.Sqrt2-1)
+	if !(gamma > 0 && sigma >= o.ChurnMin && sigma <= o.ChurnMax) {
+		return sigma
+	}
+	hat := sigma * (1 + gamma)
+	addNoise(x, noise, math.Sqrt(hat*hat-sigma*sigma)*o.NoiseScale, o)
+	return hat
+}
+
+// addNoise adds scale times fresh unit normals to x; buf is the solver's scratch space.
+func addNoise(x []float64, buf *[]float64, scale float64, o Options) {
+	if *buf == nil {
+		*buf = make([]float64, len(x))
+	}
+	o.draw(*buf)
+	for i, v := range *buf {
+		x[i] += scale * v
+	}
+}

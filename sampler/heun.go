@@ -1,0 +1,40 @@
+package sampler
+
+import "iter"
+
+// Heun is EDM's sampler, algorithms 1 and 2 of arXiv 2206.00364: an Euler step, then the average of the slopes at
+// both ends. Order 2; two evaluations a step, but one on a last step to 0, which stays Euler, so 2n-1 for n
+// steps. Options: Churn, ChurnMin, ChurnMax, NoiseScale, Noise.
+//
+// With Churn > 0 each step starting at a level inside [ChurnMin, ChurnMax], both ends included, first raises it to
+// sigma(1 + gamma), gamma = min(Churn/n, sqrt(2)-1), by adding noise. The reference draws noise in every step and
+// multiplies it by 0 where gamma is 0; here nothing is drawn then.
+func Heun(d Denoiser, x, sigmas []float64, o Options) iter.Seq[State] {
+	check("Heun", d, x, sigmas, o)
+	return func(yield func(State) bool) {
+		x := append([]float64(nil), x...)
+		den, den2, pred := make([]float64, len(x)), make([]float64, len(x)), make([]float64, len(x))
+		var noise []float64
+		n := len(sigmas) - 1
+		for i := range n {
+			next := sigmas[i+1]
+			sigma := churn(x, &noise, sigmas[i], n, o)
+			d(den, x, sigma)
+			if next == 0 {
+				copy(x, den) // Euler to 0 lands on the denoised picture
+			} else {
+				h := next - sigma
+				for j := range x {
+					pred[j] = x[j] + h*((x[j]-den[j])/sigma)
+				}
+				d(den2, pred, next)
+				for j := range x {
+					x[j] += h * (0.5*((x[j]-den[j])/sigma) + 0.5*((pred[j]-den2[j])/next))
+				}
+			}
+			if !yield(State{i + 1, next, x, den}) {
+				return
+			}
+		}
+	}
+}

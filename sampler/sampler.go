@@ -1,0 +1,102 @@
+package sampler
+
+import (
+	"fmt"
+	"iter"
+	"math"
+)
+
+// Denoiser writes into dst its estimate of the clean pictures behind x at noise level sigma > 0. dst and x have
+// the same length, a whole batch; x must not be changed and neither slice kept.
+type Denoiser func(dst, x []float64, sigma float64)
+
+// Sampler is a solver: it returns the sequence of states that leads from x at level sigmas[0] to level
+// sigmas[n], one [State] per step. x is copied when the loop starts, never modified. Arguments that are a
+// caller's bug (see [Validate] and [Options.Validate]) panic at once; a panic in the denoiser passes through.
+type Sampler func(d Denoiser, x, sigmas []float64, o Options) iter.Seq[State]
+
+// State is what a solver shows after each step. X and Denoised are the solver's own buffers: read them inside
+// the loop body and copy what you keep, since the next step overwrites them. Changing them corrupts the run.
+type State struct {
+	Step     int       // 1..n: how many steps are done
+	Sigma    float64   // noise level of X, sigmas[Step]
+	X        []float64 // the state after the step
+	Denoised []float64 // the denoiser's estimate at the start of the step (after churn, if any)
+}
+
+// Options are the settings of all solvers; each solver's comment names those it uses. Start from
+// [DefaultOptions]: in the zero value NoiseScale is 0, so noise would be drawn and multiplied away.
+type Options struct {
+	Eta        float64 `json:"eta"`         // share of ancestral noise: 0 none, 1 the full DDPM-like amount
+	Churn      float64 `json:"churn"`       // S_churn of EDM algorithm 2, spread over all steps
+	ChurnMin   float64 `json:"churn_min"`   // S_min: churn only where sigma >= ChurnMin
+	ChurnMax   float64 `json:"churn_max"`   // S_max: churn only where sigma <= ChurnMax
+	NoiseScale float64 `json:"noise_scale"` // S_noise: multiplies every draw
+
+	// Noise fills dst (a whole batch) with unit normals. It is called once per draw and only when the draw is
+	// used: never for Eta 0 and Churn 0, not for steps outside [ChurnMin, ChurnMax], not for a last step to 0. It may
+	// be nil where nothing is drawn.
+	Noise func(dst []float64) `json:"-"`
+}
+
+// DefaultOptions returns the deterministic settings: no ancestral noise, no churn, no limits to it, noise scale 1.
+// ChurnMax is the largest float64 rather than infinity so that options can be stored as JSON.
+func DefaultOptions() Options { return Options{ChurnMax: math.MaxFloat64, NoiseScale: 1} }
+
+// Validate reports the first setting that no solver can use: one that is negative, NaN or (ChurnMax apart)
+// infinite, or ChurnMin above ChurnMax while there is churn.
+func (o Options) Validate() error {
+	for _, v := range []struct {
+		name  string
+		value float64
+	}{{"eta", o.Eta}, {"churn", o.Churn}, {"churn_min", o.ChurnMin}, {"churn_max", o.ChurnMax}, {"noise_scale", o.NoiseScale}} {
+		if !(v.value >= 0) || math.IsInf(v.value, 0) && v.name != "churn_max" {
+			return fmt.Errorf("sampler: option %s is %v; it must be a finite number of 0 or more", v.name, v.value)
+		}
+	}
+	if o.Churn > 0 && o.ChurnMin > o.ChurnMax {
+		return fmt.Errorf("sampler: churn_min %v is above churn_max %v", o.ChurnMin, o.ChurnMax)
+	}
+	return nil
+}
+
+// Validate reports why a list of noise levels cannot be sampled: fewer than two levels, a level that is NaN,
+// infinite, negative or not below its predecessor, or a 0 before the end.
+func Validate(sigmas []float64) error {
+	if len(sigmas) < 2 {
+		return fmt.Errorf("sampler: %d noise levels; at least 2 are needed for a step", len(sigmas))
+	}
+	for i, s := range sigmas {
+		last := i == len(sigmas)-1
+		switch {
+		case math.IsNaN(s) || math.IsInf(s, 0):
+			return fmt.Errorf("sampler: noise level %d of %d is %v", i, len(sigmas), s)
+		case s < 0 || s == 0 && !last:
+			return fmt.Errorf("sampler: noise level %d of %d is %v; only the last may be 0 and none below", i, len(sigmas), s)
+		case i > 0 && !(s < sigmas[i-1]):
+			return fmt.Errorf("sampler: noise level %d of %d is %v after %v; levels must decrease", i, len(sigmas), s, sigmas[i-1])
+		}
+	}
+	return nil
+}
+
+// check panics on arguments that a caller should have validated.
+func check(name string, d Denoiser, x, sigmas []float64, o Options) {
+	if d == nil || len(x) == 0 {
+		panic(fmt.Sprintf("sampler: %s: nil denoiser or empty state (length %d)", name, len(x)))
+	}
+	if err := Validate(sigmas); err != nil {
+		panic(name + ": " + err.Error())
+	}
+	if err := o.Validate(); err != nil {
+		panic(name + ": " + err.Error())
+	}
+}
+
+// draw fills dst with the next unit normals.
+func (o Options) draw(dst []float64) {
+	if o.Noise == nil {
+		panic("sampler: these options need random numbers (eta or churn above 0), but Options.Noise is nil")
+	}
+	o.Noise(dst)
+}

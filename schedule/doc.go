@@ -1,0 +1,25 @@
+// Package schedule holds the scalar mathematics of diffusion: how noisy an image is at each step, how a
+// network's input and output are scaled at a given noise level, and which noise levels are drawn in training.
+// It knows no tensors and imports nothing of this module.
+//
+// # Vocabulary
+//
+// sigma is always the noise level of x = y + sigma*n with unit normal n ("variance exploding", EDM's
+// convention, Karras et al. 2022, arXiv 2206.00364). A variance preserving state is the same state divided by
+// sqrt(1+sigma^2), so one sigma serves every model family.
+//
+// logsnr is ln(alpha^2/sigma_vp^2) = -2 ln sigma; [Sigma] and [AlphaSigma] convert it.
+//
+// t is the time of a logSNR schedule. t = 0 is the CLEAN end and t = 1 the noisy end, as in simple diffusion
+// (Hoogeboom et al. 2023, arXiv 2301.11093); logsnr falls as t grows.
+//
+// A grid is a plain []float64 of decreasing noise levels: n levels for n steps, followed by one 0. Cut the 0
+// off to stop above it.
+//
+// # Where to start
+//
+// [Karras] is EDM's grid and the usual choice. [Parse] turns what a user types ("karras",
+// "cosine:shift=64@256") into a [Grid]. [EDM], [VP], [VE] and [IDDPM] are the four preconditionings of the EDM
+// paper, table 1; [PrecondByName] finds one by name. [Cosine] is the family of simple-diffusion schedules.
+// [LogNormal] and [EDMWeight] are EDM's training distribution and loss weight.
+package schedule
