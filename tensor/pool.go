@@ -1,0 +1,64 @@
+package tensor
+
+import (
+	"math/bits"
+	"sync"
+)
+
+// The free list keeps dead buffers by size class: four classes to a power of
+// two, so at most a quarter of a buffer is wasted. sync.Pool lets the garbage
+// collector take what stays unused.
+var classes [4 * 48]sync.Pool
+
+// sizeClass returns the class whose buffers hold at least n floats, and how
+// many they hold.
+func sizeClass(n int) (class, size int) {
+	if n <= 64 {
+		return 0, 64
+	}
+	e := bits.Len(uint(n-1)) - 3 // quarter steps: size = q<<e with q in 5..8
+	q := (n + 1<<e - 1) >> e
+	return 4*(e-4) + q - 4, q << e
+}
+
+// take returns a buffer of n floats with undefined contents.
+func take(n int) []float32 {
+	class, size := sizeClass(n)
+	if p, ok := classes[class].Get().(*[]float32); ok {
+		return (*p)[:n]
+	}
+	return make([]float32, n, size)
+}
+
+// takeZero returns a zeroed buffer of n floats.
+func takeZero(n int) []float32 {
+	b := take(n)
+	clear(b)
+	return b
+}
+
+// give returns a buffer that came from take. Nobody may use it afterwards.
+func give(b []float32) {
+	class, size := sizeClass(cap(b))
+	if size != cap(b) || cap(b) == 0 {
+		return // not one of ours
+	}
+	b = b[:0]
+	classes[class].Put(&b)
+}
+
+// Recycle gives the buffers of intermediate results back for reuse when t is
+// nil; nobody may use them afterwards. With a tape it does nothing, because
+// the backward pass still needs them ([Tape.Free] returns them then). Nil
+// tensors are skipped.
+func Recycle(t *Tape, xs ...*Tensor) {
+	if t != nil {
+		return
+	}
+	for _, x := range xs {
+		if x != nil {
+			give(x.Data)
+			x.Data = nil
+		}
+	}
+}

@@ -1,0 +1,63 @@
+package unet
+
+import "diffuse/tensor"
+
+// block is EDM's UNetBlock: norm, SiLU, convolution; the noise embedding;
+// norm, SiLU, dropout, convolution; a shortcut; optional self-attention.
+type block struct {
+	in, out      int // channels
+	norm0, norm1 norm
+	conv0, conv1 conv
+	affine       linear // embedding → out channels (twice that when adaptive)
+	skip         *conv  // shortcut; nil = identity
+	norm2        norm
+	qkv, proj    conv
+	heads        int     // 0 = no attention
+	adaptive     bool    // ADM: the embedding scales and shifts norm1
+	scale        float32 // skip_scale: √½ in SongUNet, 1 in ADM
+	dropout      float64
+}
+
+func (b *block) forward(t *tensor.Tape, x, emb *tensor.Tensor, in Inputs) *tensor.Tensor {
+	h := b.norm0.forward(t, x, nil, nil, true)
+	y := b.conv0.forward(t, h)
+	tensor.Recycle(t, h)
+
+	e := b.affine.forward(t, emb)
+	if b.adaptive {
+		scale, shift := tensor.Columns(t, e, 0, b.out), tensor.Columns(t, e, b.out, 2*b.out)
+		h = b.norm1.forward(t, y, scale, shift, true)
+		tensor.Recycle(t, y, e, scale, shift)
+	} else {
+		z := tensor.AddChannels(t, y, e)
+		h = b.norm1.forward(t, z, nil, nil, true)
+		tensor.Recycle(t, y, z, e)
+	}
+	if b.dropout > 0 && in.Dropout != nil {
+		h = tensor.Dropout(t, h, b.dropout, in.Dropout)
+	}
+	y = b.conv1.forward(t, h)
+	tensor.Recycle(t, h)
+
+	s := x
+	if b.skip != nil {
+		s = b.skip.forward(t, x)
+	}
+	z := tensor.Add(t, y, s, b.scale, b.scale)
+	tensor.Recycle(t, y)
+	if s != x {
+		tensor.Recycle(t, s)
+	}
+	if b.heads == 0 {
+		return z
+	}
+
+	h = b.norm2.forward(t, z, nil, nil, false)
+	qkv := b.qkv.forward(t, h)
+	a := tensor.Attention(t, qkv, b.heads)
+	tensor.Recycle(t, h, qkv)
+	p := b.proj.forward(t, a)
+	out := tensor.Add(t, p, z, b.scale, b.scale)
+	tensor.Recycle(t, a, p, z)
+	return out
+}

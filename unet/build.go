@@ -1,0 +1,258 @@
+package unet
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+
+	"diffuse/tensor"
+)
+
+// New returns a network of the given configuration whose weights are
+// initialised as EDM's, drawn from rng. It reports what is wrong with an
+// impossible configuration.
+func New(c Config, rng *rand.Rand) (*Net, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	return build(c, rng), nil
+}
+
+// empty returns a network with zero weights; c must be valid.
+func empty(c Config) *Net { return build(c, nil) }
+
+// build makes the network, with zero weights if rng is nil.
+func build(c Config, rng *rand.Rand) *Net {
+	b := &builder{net: &Net{Config: c}, rng: rng}
+	if c.ModelType == "adm" {
+		b.first, b.zero, b.attn = admInit, initRule{kaiming: true}, admInit
+	} else {
+		b.first = initRule{weight: 1}
+		b.zero = initRule{weight: 1e-5}
+		b.attn = initRule{weight: math.Sqrt(0.2)}
+	}
+	b.mapping()
+	b.decoder(b.encoder())
+	return b.net
+}
+
+// builder makes layers in EDM's order of registration, which is the order of
+// [Net.Params] and of the random draws.
+type builder struct {
+	net               *Net
+	rng               *rand.Rand
+	first, zero, attn initRule // EDM's init, init_zero, init_attn
+	skips             []int    // channels of each skip, finest first
+}
+
+func (b *builder) mapping() {
+	n := b.net
+	noise, emb := n.noiseChannels(), n.ModelChannels*n.ChannelMultEmb
+	song := n.ModelType == "song"
+	if n.EmbeddingType == "fourier" {
+		n.freqs = make([]float32, noise/2)
+		for i := 0; b.rng != nil && i < len(n.freqs); i++ {
+			n.freqs[i] = float32(16 * b.rng.NormFloat64())
+		}
+	}
+	label := func() {
+		if n.LabelDim == 0 {
+			return
+		}
+		rule, out := b.first, noise
+		if !song {
+			rule, out = initRule{kaiming: true, normal: true, weight: math.Sqrt(float64(n.LabelDim))}, emb
+		}
+		l := b.linear("map_label", n.LabelDim, out, song, rule)
+		n.mapLabel = &l
+	}
+	augment := func() {
+		if n.AugmentDim == 0 {
+			return
+		}
+		rule := b.first
+		if !song {
+			rule = b.zero
+		}
+		l := b.linear("map_augment", n.AugmentDim, noise, false, rule)
+		n.mapAugment = &l
+	}
+	if song {
+		label()
+		augment()
+		n.mapLayer0 = b.linear("map_layer0", noise, emb, true, b.first)
+		n.mapLayer1 = b.linear("map_layer1", emb, emb, true, b.first)
+		return
+	}
+	augment()
+	n.mapLayer0 = b.linear("map_layer0", noise, emb, true, b.first)
+	n.mapLayer1 = b.linear("map_layer1", emb, emb, true, b.first)
+	label()
+}
+
+// resolution returns the size that names a level: the patch grid's.
+func (b *builder) resolution(level int) int { return b.net.Resolution / b.net.PatchSize >> level }
+
+// encoder makes the downward half and returns its last channel count.
+func (b *builder) encoder() (channels int) {
+	n := b.net
+	add := func(name string, s stage, skip int) {
+		s.name = name
+		n.encoder = append(n.encoder, s)
+		if skip > 0 {
+			b.skips = append(b.skips, skip)
+		}
+	}
+	cout := n.InChannels * n.PatchSize * n.PatchSize
+	caux := cout
+	for level, mult := range n.ChannelMult {
+		res := b.resolution(level)
+		at := func(s string) string { return fmt.Sprintf("enc.%dx%d_%s", res, res, s) }
+		if level == 0 {
+			cin := cout
+			cout = n.ModelChannels
+			if n.ModelType == "adm" {
+				cout *= mult
+			}
+			add(at("conv"), stage{kind: inputConv, conv: b.conv(at("conv"), cin, cout, 3, resampling{}, b.first)}, cout)
+		} else {
+			add(at("down"), stage{block: b.block(at("down"), cout, cout, resampling{down: true}, false)}, cout)
+			if n.EncoderType == "skip" {
+				add(at("aux_down"), stage{kind: auxDown, conv: b.conv(at("aux_down"), caux, caux, 0, resampling{down: true}, b.first)}, 0)
+				add(at("aux_skip"), stage{kind: auxSkip, conv: b.conv(at("aux_skip"), caux, cout, 1, resampling{}, b.first)}, 0)
+			}
+			if n.EncoderType == "residual" {
+				add(at("aux_residual"), stage{kind: auxResidual, conv: b.conv(at("aux_residual"), caux, cout, 3, resampling{down: true, fused: true}, b.first)}, 0)
+				caux = cout
+			}
+		}
+		for i := range n.NumBlocks {
+			cin := cout
+			cout = n.ModelChannels * mult
+			name := at(fmt.Sprintf("block%d", i))
+			add(name, stage{block: b.block(name, cin, cout, resampling{}, slices.Contains(n.AttnResolutions, res))}, cout)
+		}
+	}
+	return cout
+}
+
+func (b *builder) decoder(cout int) {
+	n := b.net
+	add := func(name string, s stage) {
+		s.name = name
+		n.decoder = append(n.decoder, s)
+	}
+	out := n.OutChannels * n.PatchSize * n.PatchSize
+	skips := slices.Clone(b.skips)
+	for level := len(n.ChannelMult) - 1; level >= 0; level-- {
+		res := b.resolution(level)
+		at := func(s string) string { return fmt.Sprintf("dec.%dx%d_%s", res, res, s) }
+		if level == len(n.ChannelMult)-1 {
+			add(at("in0"), stage{block: b.block(at("in0"), cout, cout, resampling{}, true)})
+			add(at("in1"), stage{block: b.block(at("in1"), cout, cout, resampling{}, false)})
+		} else {
+			add(at("up"), stage{block: b.block(at("up"), cout, cout, resampling{up: true}, false)})
+		}
+		for i := range n.NumBlocks + 1 {
+			skip := skips[len(skips)-1]
+			skips = skips[:len(skips)-1]
+			n.skipChannels = append(n.skipChannels, skip)
+			cin := cout + skip
+			cout = n.ModelChannels * n.ChannelMult[level]
+			attn := slices.Contains(n.AttnResolutions, res) && (n.ModelType == "adm" || i == n.NumBlocks)
+			name := at(fmt.Sprintf("block%d", i))
+			add(name, stage{kind: joinBlock, block: b.block(name, cin, cout, resampling{}, attn)})
+		}
+		if n.ModelType == "song" && (n.DecoderType == "skip" || level == 0) {
+			if n.DecoderType == "skip" && level < len(n.ChannelMult)-1 {
+				add(at("aux_up"), stage{kind: auxUp, conv: b.conv(at("aux_up"), out, out, 0, resampling{up: true}, b.first)})
+			}
+			add(at("aux_conv"), stage{kind: auxOut,
+				norm: b.norm(at("aux_norm"), cout), conv: b.conv(at("aux_conv"), cout, out, 3, resampling{}, b.zero)})
+		}
+	}
+	if n.ModelType == "adm" {
+		add("out_conv", stage{kind: auxOut, norm: b.norm("out_norm", cout), conv: b.conv("out_conv", cout, out, 3, resampling{}, b.zero)})
+	}
+}
+
+// resampling says what a convolution or block does to the picture's size.
+type resampling struct{ up, down, fused bool }
+
+func (b *builder) block(name string, cin, cout int, r resampling, attention bool) block {
+	n := b.net
+	song := n.ModelType == "song"
+	k := block{in: cin, out: cout, adaptive: !song, scale: 1, dropout: n.Dropout}
+	if song {
+		k.scale = math.Sqrt2 / 2
+	}
+	k.norm0 = b.norm(name+".norm0", cin)
+	k.conv0 = b.conv(name+".conv0", cin, cout, 3, r, b.first)
+	affine := cout
+	if k.adaptive {
+		affine *= 2
+	}
+	k.affine = b.linear(name+".affine", n.ModelChannels*n.ChannelMultEmb, affine, true, b.first)
+	k.norm1 = b.norm(name+".norm1", cout)
+	k.conv1 = b.conv(name+".conv1", cout, cout, 3, resampling{}, b.zero)
+	if cin != cout || r.up || r.down {
+		kernel := 1 // EDM's resample_proj, on in SongUNet
+		if cin == cout && !song {
+			kernel = 0
+		}
+		s := b.conv(name+".skip", cin, cout, kernel, r, b.first)
+		k.skip = &s
+	}
+	if attention {
+		k.heads = 1
+		if !song {
+			k.heads = cout / 64 // below 64 channels ADM has no attention
+		}
+	}
+	if k.heads > 0 {
+		k.norm2 = b.norm(name+".norm2", cout)
+		k.qkv = b.conv(name+".qkv", cout, 3*cout, 1, resampling{}, b.attn)
+		k.proj = b.conv(name+".proj", cout, cout, 1, resampling{}, b.zero)
+	}
+	return k
+}
+
+// conv makes a size×size convolution; size 0 only resamples.
+func (b *builder) conv(name string, cin, cout, size int, r resampling, rule initRule) conv {
+	c := conv{up: r.up, down: r.down, fused: r.fused}
+	if r.up || r.down {
+		c.taps = b.net.ResampleFilter
+	}
+	if size > 0 {
+		c.w, c.b = tensor.New(size, size, cin, cout), tensor.New(cout)
+		b.init(name, c.w, c.b, cin*size*size, cout*size*size, rule)
+	}
+	return c
+}
+
+func (b *builder) linear(name string, in, out int, bias bool, rule initRule) linear {
+	l := linear{w: tensor.New(in, out)}
+	if bias {
+		l.b = tensor.New(out)
+	}
+	b.init(name, l.w, l.b, in, out, rule)
+	return l
+}
+
+func (b *builder) norm(name string, channels int) norm {
+	l := norm{gamma: tensor.New(channels), beta: tensor.New(channels), eps: 1e-5}
+	if b.net.ModelType == "song" {
+		l.eps = 1e-6
+	}
+	for i := range l.gamma.Data {
+		l.gamma.Data[i] = 1
+	}
+	b.add(name+".weight", l.gamma)
+	b.add(name+".bias", l.beta)
+	return l
+}
+
+func (b *builder) add(name string, x *tensor.Tensor) {
+	b.net.params = append(b.net.params, param{name, x})
+}

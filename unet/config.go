@@ -1,0 +1,153 @@
+package unet
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// Config describes a network. Names and defaults are those of EDM's
+// constructors, so that a peer's keyword arguments can be read as they are.
+type Config struct {
+	ModelType        string    `json:"model_type"`         // "song" (DDPM++, NCSN++) or "adm"
+	Resolution       int       `json:"img_resolution"`     // pixels; names the levels and places attention
+	InChannels       int       `json:"in_channels"`        // channels of the picture
+	OutChannels      int       `json:"out_channels"`       // channels of F; twice InChannels under iDDPM
+	LabelDim         int       `json:"label_dim"`          // classes; 0 = unconditional
+	AugmentDim       int       `json:"augment_dim"`        // augmentation labels; 0 = none
+	ModelChannels    int       `json:"model_channels"`     // channels that ChannelMult multiplies
+	ChannelMult      []int     `json:"channel_mult"`       // one factor per level, finest first
+	ChannelMultEmb   int       `json:"channel_mult_emb"`   // embedding = this · ModelChannels
+	ChannelMultNoise int       `json:"channel_mult_noise"` // noise embedding = this · ModelChannels (song: 1 DDPM++, 2 NCSN++)
+	NumBlocks        int       `json:"num_blocks"`         // residual blocks per level, one more in the decoder
+	AttnResolutions  []int     `json:"attn_resolutions"`   // level resolutions with self-attention
+	Dropout          float64   `json:"dropout"`            // probability inside every block, training only
+	EmbeddingType    string    `json:"embedding_type"`     // "positional" (DDPM++, ADM) or "fourier" (NCSN++)
+	EncoderType      string    `json:"encoder_type"`       // "standard", "skip" or "residual" (NCSN++)
+	DecoderType      string    `json:"decoder_type"`       // "standard" or "skip"
+	ResampleFilter   []float32 `json:"resample_filter"`    // {1,1} (DDPM++) or {1,3,3,1} (NCSN++)
+	PatchSize        int       `json:"patch_size"`         // side of the patch that becomes one pixel of the finest level; 1 = none
+}
+
+// DefaultConfig returns EDM's defaults for "song" (DDPM++) or "adm". The
+// picture's size and channels and the labels are the caller's to set. Any
+// other model type is returned as it is, for [Config.Validate] to refuse.
+func DefaultConfig(modelType string) Config {
+	c := Config{
+		ModelType: modelType, InChannels: 3, OutChannels: 3, ModelChannels: 128, ChannelMult: []int{1, 2, 2, 2},
+		ChannelMultEmb: 4, ChannelMultNoise: 1, NumBlocks: 4, AttnResolutions: []int{16}, Dropout: 0.10,
+		EmbeddingType: "positional", EncoderType: "standard", DecoderType: "standard",
+		ResampleFilter: []float32{1, 1}, PatchSize: 1,
+	}
+	if modelType == "adm" {
+		c.ModelChannels, c.ChannelMult, c.NumBlocks = 192, []int{1, 2, 3, 4}, 3
+		c.AttnResolutions = []int{32, 16, 8}
+	}
+	return c
+}
+
+// ParseConfig reads a Config as [Config.JSON] wrote it. Unknown fields and
+// impossible values are errors.
+func ParseConfig(data []byte) (Config, error) {
+	var c Config
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&c); err != nil {
+		return c, fmt.Errorf("reading network config: %w", err)
+	}
+	return c, c.Validate()
+}
+
+// JSON returns the configuration as one line of JSON.
+func (c Config) JSON() string {
+	b, err := json.Marshal(c)
+	if err != nil { // numbers and strings only; NaN is refused by Validate
+		panic(err)
+	}
+	return string(b)
+}
+
+// Multiple returns the number that heights and widths must be multiples of:
+// the patch times two for every level after the first.
+func (c Config) Multiple() int { return c.PatchSize << (len(c.ChannelMult) - 1) }
+
+// CheckSize reports an error naming the needed multiple unless pictures of h
+// rows and w columns can pass through all levels.
+func (c Config) CheckSize(h, w int) error {
+	if m := c.Multiple(); h < m || w < m || h%m != 0 || w%m != 0 {
+		return fmt.Errorf("pictures of %d×%d do not fit this network: height and width must be multiples of %d (patch of %d, %d levels)",
+			h, w, m, c.PatchSize, len(c.ChannelMult))
+	}
+	return nil
+}
+
+// Validate returns every complaint about the configuration, joined.
+func (c Config) Validate() error {
+	var errs []error
+	check := func(ok bool, format string, args ...any) {
+		if !ok {
+			errs = append(errs, fmt.Errorf("network config: "+format, args...))
+		}
+	}
+	oneOf := func(field, v string, valid ...string) {
+		check(slices.Contains(valid, v), "%s %q: want one of %q", field, v, valid)
+	}
+	atLeast := func(field string, v, least int) { check(v >= least, "%s is %d, want %d or more", field, v, least) }
+	oneOf("model_type", c.ModelType, "song", "adm")
+	atLeast("in_channels", c.InChannels, 1)
+	atLeast("out_channels", c.OutChannels, c.InChannels)
+	atLeast("label_dim", c.LabelDim, 0)
+	atLeast("augment_dim", c.AugmentDim, 0)
+	atLeast("model_channels", c.ModelChannels, 1)
+	atLeast("channel_mult_emb", c.ChannelMultEmb, 1)
+	atLeast("channel_mult_noise", c.ChannelMultNoise, 1)
+	atLeast("num_blocks", c.NumBlocks, 1)
+	atLeast("patch_size", c.PatchSize, 1)
+	check(len(c.ChannelMult) >= 1 && len(c.ChannelMult) <= 16, "channel_mult has %d levels, want 1 to 16", len(c.ChannelMult))
+	for _, m := range c.ChannelMult {
+		atLeast("channel_mult entry", m, 1)
+	}
+	check(c.Dropout >= 0 && c.Dropout < 1, "dropout is %g, want 0 or more and below 1", c.Dropout)
+	oneOf("embedding_type", c.EmbeddingType, "positional", "fourier")
+	oneOf("encoder_type", c.EncoderType, "standard", "skip", "residual")
+	oneOf("decoder_type", c.DecoderType, "standard", "skip")
+	check(len(c.ResampleFilter) >= 2 && len(c.ResampleFilter) <= 16 && len(c.ResampleFilter)%2 == 0,
+		"resample_filter has %d taps, want an even number from 2 to 16", len(c.ResampleFilter))
+	var sum float32
+	for _, v := range c.ResampleFilter {
+		sum += v
+	}
+	check(sum > 0 && sum < 1e6, "resample_filter sums to %g, want a positive number", sum)
+	if c.ModelType == "adm" {
+		check(c.EmbeddingType == "positional" && c.EncoderType == "standard" && c.DecoderType == "standard",
+			"adm has positional embedding and the standard encoder and decoder only")
+	}
+	if len(errs) == 0 {
+		if err := c.CheckSize(c.Resolution, c.Resolution); err != nil {
+			errs = append(errs, fmt.Errorf("network config: img_resolution: %w", err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// noiseChannels is the width of the noise embedding: EDM's, made even, at
+// least two, so that every channel count works.
+func (c Config) noiseChannels() int {
+	n := c.ModelChannels
+	if c.ModelType == "song" {
+		n *= c.ChannelMultNoise
+	}
+	return max(2, n+n%2)
+}
+
+// groups returns the number of groups of a group norm over ch channels:
+// EDM's min(32, ch/4) where that divides ch, else the next smaller divisor.
+func groups(ch int) int {
+	g := max(1, min(32, ch/4))
+	for ch%g != 0 {
+		g--
+	}
+	return g
+}

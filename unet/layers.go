@@ -1,0 +1,119 @@
+package unet
+
+import (
+	"math"
+
+	"diffuse/tensor"
+)
+
+// conv is EDM's Conv2d: an optional 3×3 or 1×1 convolution with optional
+// resampling by a fixed filter. w is nil when only resampling is wanted.
+type conv struct {
+	w, b     *tensor.Tensor
+	up, down bool
+	fused    bool      // convolve and resample with shared padding
+	taps     []float32 // resampling filter, nil without resampling
+}
+
+// forward filters first and convolves second, in both directions, except
+// that a fused downsampling filters the output of the convolution and adds
+// the bias last.
+func (c *conv) forward(t *tensor.Tape, x *tensor.Tensor) *tensor.Tensor {
+	wpad, fpad := 0, 0
+	if c.w != nil {
+		wpad = c.w.Shape[0] / 2
+	}
+	if c.up || c.down {
+		fpad = (len(c.taps) - 1) / 2
+	}
+	h := x
+	free := func(next *tensor.Tensor) {
+		if h != x {
+			tensor.Recycle(t, h)
+		}
+		h = next
+	}
+	if c.fused && c.w != nil {
+		switch {
+		case c.up:
+			free(tensor.Upsample(t, h, c.taps, max(fpad-wpad, 0)))
+			free(tensor.Conv2D(t, h, c.w, nil, tensor.ConvOptions{Pad: max(wpad-fpad, 0)}))
+		case c.down:
+			free(tensor.Conv2D(t, h, c.w, nil, tensor.ConvOptions{Pad: wpad + fpad}))
+			free(tensor.Downsample(t, h, c.taps, 0))
+		}
+		if c.b != nil {
+			free(tensor.AddBias(t, h, c.b))
+		}
+		return h
+	}
+	if c.up {
+		free(tensor.Upsample(t, h, c.taps, fpad))
+	}
+	if c.down {
+		free(tensor.Downsample(t, h, c.taps, fpad))
+	}
+	if c.w != nil {
+		free(tensor.Conv2D(t, h, c.w, c.b, tensor.ConvOptions{Pad: wpad}))
+	}
+	return h
+}
+
+// norm is a group norm with its own weights.
+type norm struct {
+	gamma, beta *tensor.Tensor
+	eps         float32
+}
+
+func (n *norm) forward(t *tensor.Tape, x, scale, shift *tensor.Tensor, silu bool) *tensor.Tensor {
+	return tensor.GroupNorm(t, x, n.gamma, n.beta, scale, shift,
+		tensor.NormOptions{Groups: groups(n.gamma.Len()), Eps: n.eps, SiLU: silu})
+}
+
+// linear is a matrix with an optional bias.
+type linear struct{ w, b *tensor.Tensor }
+
+func (l *linear) forward(t *tensor.Tape, x *tensor.Tensor) *tensor.Tensor {
+	return tensor.Linear(t, x, l.w, l.b)
+}
+
+// positional returns the sinusoidal embedding of v, one row of n values
+// each: cosines, then sines, of v·10000^(−j/d), j = 0..n/2−1. d is n/2−1
+// with endpoint (SongUNet), n/2 without (ADM). swap puts the sines first.
+func positional(v []float32, n int, endpoint, swap bool) *tensor.Tensor {
+	freqs := make([]float64, n/2)
+	d := float64(n / 2)
+	if endpoint {
+		d = max(1, d-1)
+	}
+	for j := range freqs {
+		freqs[j] = math.Pow(1e-4, float64(j)/d)
+	}
+	return sinusoids(v, freqs, swap)
+}
+
+// fourier returns the random Fourier features of NCSN++: cosines and sines
+// of 2π·v·freqs.
+func fourier(v, freqs []float32, swap bool) *tensor.Tensor {
+	f := make([]float64, len(freqs))
+	for j, w := range freqs {
+		f[j] = 2 * math.Pi * float64(w)
+	}
+	return sinusoids(v, f, swap)
+}
+
+func sinusoids(v []float32, freqs []float64, swap bool) *tensor.Tensor {
+	half := len(freqs)
+	y := tensor.New(len(v), 2*half)
+	for i, x := range v {
+		cos, sin := y.Data[2*half*i:][:half], y.Data[2*half*i+half:][:half]
+		if swap {
+			cos, sin = sin, cos
+		}
+		for j, f := range freqs {
+			s, c := math.Sincos(float64(x) * f)
+			cos[j], sin[j] = float32(c), float32(s)
+		}
+	}
+	return y
+}

@@ -1,0 +1,126 @@
+package unet
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"diffuse/checkpoint"
+	"diffuse/schedule"
+)
+
+// A Model is what a model file holds: one .safetensors file whose metadata
+// has the card and whose tensors are the weights.
+type Model struct {
+	Card
+	Net *Net
+}
+
+// A Card says what a network is, apart from its weights. It is stored as
+// JSON in the metadata of the model file; unknown fields are refused.
+type Card struct {
+	Config        Config          `json:"config"`
+	Precond       string          `json:"preconditioning"`       // "edm", "vp", "ve" or "iddpm"
+	SigmaData     float64         `json:"sigma_data"`            // EDM only
+	ImageRange    [2]float64      `json:"image_range"`           // what byte 0 and byte 255 become
+	ImageMean     []float64       `json:"image_mean,omitempty"`  // of the training data on that scale, per channel
+	Classes       []string        `json:"classes,omitempty"`     // names, one per label
+	Training      json.RawMessage `json:"training,omitempty"`    // how the weights came to be
+	Description   string          `json:"description,omitempty"` // a sentence for people
+	License       string          `json:"license,omitempty"`     // of weights and data
+	ImagesTrained int64           `json:"images_trained,omitempty"`
+}
+
+// Metadata keys of a model file.
+const (
+	formatKey  = "format"
+	formatName = "diffuse-model-1"
+	cardKey    = "card"
+)
+
+// Save writes the model to path as one .safetensors file, atomically, with
+// weights stored as d.
+func (m *Model) Save(path string, d checkpoint.DType) error {
+	f, err := m.File(d)
+	if err != nil {
+		return fmt.Errorf("writing model %s: %w", path, err)
+	}
+	return checkpoint.WriteFile(path, f)
+}
+
+// File returns the contents of a model file with weights stored as d.
+func (m *Model) File(d checkpoint.DType) (*checkpoint.File, error) {
+	m.Card.Config = m.Net.Config
+	card, err := json.Marshal(m.Card)
+	if err != nil {
+		return nil, err
+	}
+	tensors, err := m.Net.Export(d)
+	if err != nil {
+		return nil, err
+	}
+	return &checkpoint.File{Meta: map[string]string{formatKey: formatName, cardKey: string(card)}, Tensors: tensors}, nil
+}
+
+// LoadModel reads a model file. The error says what is wrong with it: not a
+// safetensors file, no card, unknown fields, missing, unknown or misshapen
+// tensors.
+func LoadModel(path string) (*Model, error) {
+	f, err := checkpoint.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	m, err := ReadModel(f)
+	if err != nil {
+		return nil, fmt.Errorf("loading model %s: %w", path, err)
+	}
+	return m, nil
+}
+
+// ReadModel builds a model from an opened file, which may be closed
+// afterwards.
+func ReadModel(f *checkpoint.File) (*Model, error) {
+	card, err := ReadCard(f)
+	if err != nil {
+		return nil, err
+	}
+	m := &Model{Card: card, Net: empty(card.Config)}
+	return m, m.Net.Import(f.Tensors)
+}
+
+// ReadCard returns the card of an opened model file without touching its
+// weights.
+func ReadCard(f *checkpoint.File) (Card, error) {
+	var c Card
+	if got := f.Meta[formatKey]; got != formatName {
+		if strings.HasPrefix(got, "diffuse-model-") {
+			return c, fmt.Errorf("format %q is newer than this program, which reads %q", got, formatName)
+		}
+		return c, fmt.Errorf("not a diffuse model: its metadata has format %q, want %q", got, formatName)
+	}
+	d := json.NewDecoder(bytes.NewReader([]byte(f.Meta[cardKey])))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&c); err != nil {
+		return c, fmt.Errorf("reading the model card: %w", err)
+	}
+	if err := c.Config.Validate(); err != nil {
+		return c, err
+	}
+	if len(c.Classes) != 0 && len(c.Classes) != c.Config.LabelDim {
+		return c, fmt.Errorf("the model card names %d classes, the network has %d", len(c.Classes), c.Config.LabelDim)
+	}
+	if !(c.ImageRange[0] < c.ImageRange[1]) {
+		return c, fmt.Errorf("the model card has image range %v, want low below high", c.ImageRange)
+	}
+	_, err := schedule.PrecondByName(c.Precond, c.SigmaData)
+	return c, err
+}
+
+// Denoiser returns the preconditioned network for a batch with the given
+// labels (nil = none).
+func (m *Model) Denoiser(labels []int) (Denoiser, error) {
+	p, err := schedule.PrecondByName(m.Precond, m.SigmaData)
+	return Denoiser{Net: m.Net, Precond: p, Labels: labels}, err
+}

@@ -1,0 +1,236 @@
+package unet
+
+import (
+	"fmt"
+	"iter"
+	"math"
+	"math/rand/v2"
+	"slices"
+
+	"diffuse/tensor"
+)
+
+// A Net is a network with its weights. Forward passes may run concurrently;
+// nothing but training may change the weights.
+type Net struct {
+	Config
+	params []param
+	freqs  []float32 // Fourier embedding only: a buffer, not trained
+	rho    []float32 // weight per skip, deepest first; nil = all 1
+
+	mapLabel, mapAugment *linear
+	mapLayer0, mapLayer1 linear
+	encoder, decoder     []stage
+	skipChannels         []int // per decoder concatenation, deepest first
+}
+
+type param struct {
+	name string
+	*tensor.Tensor
+}
+
+// A stage is one entry of EDM's encoder or decoder dictionary.
+type stage struct {
+	name string
+	kind stageKind
+	block
+	conv conv
+	norm norm
+}
+
+type stageKind int
+
+const (
+	plainBlock  stageKind = iota // residual block; in the encoder it pushes a skip
+	joinBlock                    // decoder block that pops a skip and concatenates it
+	inputConv                    // first convolution; pushes a skip
+	auxDown                      // encoder "skip": aux = resampled picture
+	auxSkip                      // encoder "skip": x += conv(aux), replaces the last skip
+	auxResidual                  // encoder "residual": x = aux = (x + conv(aux))/√2, replaces the last skip
+	auxUp                        // decoder "skip": output so far, upsampled
+	auxOut                       // norm, SiLU, convolution: (part of) the output
+)
+
+// Inputs are the conditions of a forward pass besides the noise level.
+type Inputs struct {
+	Labels       []int          // class of each image, −1 for none; nil = none at all
+	LabelVectors *tensor.Tensor // N×LabelDim, in place of Labels
+	Augment      *tensor.Tensor // N×AugmentDim; nil = zeros
+	Dropout      []*rand.Rand   // one generator per image switches dropout on
+}
+
+// Skips returns how many skip connections the decoder concatenates.
+func (n *Net) Skips() int { return len(n.skipChannels) }
+
+// WithSkips returns a network whose skip connections are multiplied by rho
+// just before concatenation, deepest first (Skip-Tuning, Ma et al. 2024,
+// Def. 3.1). Weights are shared; n is untouched. It panics unless rho has
+// [Net.Skips] entries; nil restores the plain network.
+func (n *Net) WithSkips(rho []float32) *Net {
+	if rho != nil && len(rho) != n.Skips() {
+		panic(fmt.Sprintf("unet.WithSkips: %d weights for %d skip connections", len(rho), n.Skips()))
+	}
+	m := *n
+	m.rho = slices.Clone(rho)
+	return &m
+}
+
+// Params yields every trained parameter in a fixed order (that of EDM's
+// registration) under EDM's name. Convolutions are KH×KW×Cin×Cout, linear
+// maps In×Out.
+func (n *Net) Params() iter.Seq2[string, *tensor.Tensor] {
+	return func(yield func(string, *tensor.Tensor) bool) {
+		for _, p := range n.params {
+			if !yield(p.name, p.Tensor) {
+				return
+			}
+		}
+	}
+}
+
+// Forward evaluates the bare network F on x, N×H×W×InChannels, whose noise
+// conditioning is cnoise (N values, c_noise of the preconditioning). The
+// result is N×H×W×OutChannels. H and W may differ from Resolution but must
+// pass [Config.CheckSize]; wrong shapes panic. With a nil tape the caller
+// owns the result and may [tensor.Recycle] it.
+func (n *Net) Forward(t *tensor.Tape, x *tensor.Tensor, cnoise []float32, in Inputs) *tensor.Tensor {
+	if len(x.Shape) != 4 || x.Shape[3] != n.InChannels || len(cnoise) != x.Shape[0] {
+		panic(fmt.Sprintf("unet.Forward: x %v, %d noise levels, network of %d channels", x.Shape, len(cnoise), n.InChannels))
+	}
+	if err := n.CheckSize(x.Shape[1], x.Shape[2]); err != nil {
+		panic("unet.Forward: " + err.Error())
+	}
+	emb := n.embed(t, cnoise, in)
+	if n.PatchSize > 1 {
+		x = tensor.SpaceToDepth(t, x, n.PatchSize)
+	}
+	h, skips := n.encode(t, x, emb, in)
+	y := n.decode(t, h, skips, emb, in)
+	tensor.Recycle(t, emb)
+	if n.PatchSize > 1 {
+		tensor.Recycle(t, x)
+		z := tensor.DepthToSpace(t, y, n.PatchSize)
+		tensor.Recycle(t, y)
+		y = z
+	}
+	return y
+}
+
+// embed maps noise level, class and augmentation to one vector per image.
+func (n *Net) embed(t *tensor.Tape, cnoise []float32, in Inputs) *tensor.Tensor {
+	song := n.ModelType == "song"
+	var emb *tensor.Tensor
+	if n.freqs != nil {
+		emb = fourier(cnoise, n.freqs, song)
+	} else {
+		emb = positional(cnoise, n.noiseChannels(), song, song)
+	}
+	if n.mapLabel != nil && song {
+		emb = tensor.Add(t, emb, n.mapLabel.forward(t, n.labels(len(cnoise), in, math.Sqrt(float64(n.LabelDim)))), 1, 1)
+	}
+	if n.mapAugment != nil && in.Augment != nil {
+		emb = tensor.Add(t, emb, n.mapAugment.forward(t, in.Augment), 1, 1)
+	}
+	emb = tensor.SiLU(t, n.mapLayer0.forward(t, emb))
+	emb = n.mapLayer1.forward(t, emb)
+	if n.mapLabel != nil && !song {
+		emb = tensor.Add(t, emb, n.mapLabel.forward(t, n.labels(len(cnoise), in, 1)), 1, 1)
+	}
+	return tensor.SiLU(t, emb)
+}
+
+// labels returns N one-hot rows times gain.
+func (n *Net) labels(batch int, in Inputs, gain float64) *tensor.Tensor {
+	y := tensor.New(batch, n.LabelDim)
+	switch {
+	case in.LabelVectors != nil:
+		if in.LabelVectors.Len() != y.Len() {
+			panic(fmt.Sprintf("unet.Forward: label vectors %v for %d images of %d classes", in.LabelVectors.Shape, batch, n.LabelDim))
+		}
+		for i, v := range in.LabelVectors.Data {
+			y.Data[i] = v * float32(gain)
+		}
+	case in.Labels != nil:
+		if len(in.Labels) != batch {
+			panic(fmt.Sprintf("unet.Forward: %d labels for %d images", len(in.Labels), batch))
+		}
+		for i, c := range in.Labels {
+			if c >= n.LabelDim {
+				panic(fmt.Sprintf("unet.Forward: label %d of a network with %d classes", c, n.LabelDim))
+			}
+			if c >= 0 {
+				y.Data[i*n.LabelDim+c] = float32(gain)
+			}
+		}
+	}
+	return y
+}
+
+// encode returns the deepest activation and the skips, finest first.
+func (n *Net) encode(t *tensor.Tape, x, emb *tensor.Tensor, in Inputs) (h *tensor.Tensor, skips []*tensor.Tensor) {
+	h, aux := x, x
+	replace := func(y *tensor.Tensor) {
+		tensor.Recycle(t, h)
+		h = y
+		skips[len(skips)-1] = y
+	}
+	for i := range n.encoder {
+		switch s := &n.encoder[i]; s.kind {
+		case auxDown:
+			aux = s.conv.forward(t, aux)
+		case auxSkip:
+			replace(tensor.Add(t, h, s.conv.forward(t, aux), 1, 1))
+		case auxResidual:
+			replace(tensor.Add(t, h, s.conv.forward(t, aux), math.Sqrt2/2, math.Sqrt2/2))
+			aux = h
+		case inputConv:
+			h = s.conv.forward(t, h)
+			skips = append(skips, h)
+		default:
+			h = s.block.forward(t, h, emb, in)
+			skips = append(skips, h)
+		}
+	}
+	return h, skips
+}
+
+// decode consumes the skips, deepest first, each scaled by its rho.
+func (n *Net) decode(t *tensor.Tape, h *tensor.Tensor, skips []*tensor.Tensor, emb *tensor.Tensor, in Inputs) *tensor.Tensor {
+	var aux *tensor.Tensor
+	shared := true // h is also the deepest skip
+	next := func(y *tensor.Tensor) {
+		if !shared {
+			tensor.Recycle(t, h)
+		}
+		h, shared = y, false
+	}
+	joined := 0
+	for i := range n.decoder {
+		switch s := &n.decoder[i]; s.kind {
+		case auxUp:
+			aux = s.conv.forward(t, aux)
+		case auxOut:
+			z := s.norm.forward(t, h, nil, nil, true)
+			y := s.conv.forward(t, z)
+			tensor.Recycle(t, z)
+			if aux != nil {
+				y = tensor.Add(t, y, aux, 1, 1)
+			}
+			aux = y
+		case joinBlock:
+			rho, skip := float32(1), skips[len(skips)-1]
+			if n.rho != nil {
+				rho = n.rho[joined]
+			}
+			joined++
+			skips = skips[:len(skips)-1]
+			next(tensor.Concat(t, h, skip, rho))
+			tensor.Recycle(t, skip)
+			next(s.block.forward(t, h, emb, in))
+		default:
+			next(s.block.forward(t, h, emb, in))
+		}
+	}
+	tensor.Recycle(t, h)
+	return aux
+}
