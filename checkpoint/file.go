@@ -19,6 +19,7 @@
 package checkpoint
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -57,24 +58,34 @@ func open(path string) (*File, error) {
 
 // openSource opens a regular file, mapped or in memory.
 func openSource(path string) (*source, int64, error) {
+	r, size, err := openRegular(path)
+	if err != nil {
+		return nil, 0, err
+	}
+	src, err := mapFile(r, size)
+	if err != nil {
+		r.Close()
+	}
+	return src, size, err
+}
+
+// openRegular opens a file whose size is known.
+func openRegular(path string) (*os.File, int64, error) {
 	r, err := os.Open(path)
 	if err != nil {
 		return nil, 0, err
 	}
 	info, err := r.Stat()
-	if err == nil && !info.Mode().IsRegular() {
+	if err == nil && info.IsDir() {
+		err = errors.New("is a folder")
+	} else if err == nil && !info.Mode().IsRegular() {
 		err = fmt.Errorf("not a regular file (%s)", info.Mode().Type())
 	}
 	if err != nil {
 		r.Close()
 		return nil, 0, err
 	}
-	src, err := mapFile(r, info.Size())
-	if err != nil {
-		r.Close()
-		return nil, 0, err
-	}
-	return src, info.Size(), nil
+	return r, info.Size(), nil
 }
 
 // Read reads the header of a safetensors file of size bytes; tensors are read from r when they are decoded. Closing the File
