@@ -211,30 +211,31 @@ func (m *model) parseClass(s string) (int, error) {
 
 // newestSnapshot finds the last model that a training run has saved.
 func newestSnapshot(dir string) (string, error) {
-	found, err := filepath.Glob(filepath.Join(globEscape(dir), "snapshot-*.safetensors"))
-	if err != nil || len(found) == 0 {
-		err := fmt.Errorf("folder %s holds no snapshot-*.safetensors of a training run", dir)
-		return "", withHint(err, "a run saves its first snapshot after some ticks, and at its end; \"diffuse train --help\" explains --snapshot-ticks")
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return "", fmt.Errorf("model: %w", err)
 	}
-	return slices.MaxFunc(found, func(a, b string) int { return snapshotImages(a) - snapshotImages(b) }), nil
+	newest, most := "", -1
+	for _, e := range entries {
+		if n := snapshotImages(e.Name()); n > most {
+			newest, most = e.Name(), n
+		}
+	}
+	if newest == "" {
+		err := fmt.Errorf("folder %s holds no snapshot-*.safetensors of a training run", dir)
+		return "", withHint(err, "a run saves a snapshot when it ends or is interrupted, and every --snapshot-ticks")
+	}
+	return filepath.Join(dir, newest), nil
 }
 
-// snapshotImages reads the count of images in a snapshot's name, -1 if there is none.
-func snapshotImages(path string) int {
-	digits := strings.TrimSuffix(strings.TrimPrefix(filepath.Base(path), "snapshot-"), ".safetensors")
+// snapshotImages reads the count of images in a snapshot's name, -1 if it is not one.
+func snapshotImages(name string) int {
+	digits, snapshot := strings.CutPrefix(strings.TrimSuffix(name, ".safetensors"), "snapshot-")
 	n, err := strconv.Atoi(digits)
-	if err != nil {
+	if !snapshot || err != nil || !strings.HasSuffix(name, ".safetensors") {
 		return -1
 	}
 	return n
-}
-
-// globEscape makes a path match only itself.
-func globEscape(path string) string {
-	if filepath.Separator == '\\' { // on Windows Glob has no escapes, and [ is rare
-		return path
-	}
-	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(path)
 }
 
 // fileHash returns the first twelve digits of a file's SHA-256.
