@@ -1,6 +1,7 @@
 package sampler
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -33,9 +34,17 @@ func OpenGMM(path string) (*GMM, error) {
 }
 
 // ReadGMM reads one JSON object {"shape":[C,H,W],"weights":[…],"means":[[…]],"std":[…]} and nothing after it.
-// Unknown fields, missing fields, sizes that disagree, and numbers out of range are errors.
+// Unknown fields, missing fields, nulls, sizes that disagree, and numbers out of range are errors.
 func ReadGMM(r io.Reader) (*GMM, error) {
-	dec := json.NewDecoder(r)
+	text, err := io.ReadAll(r)
+	if err != nil {
+		return nil, fmt.Errorf("read mixture model: %w", err)
+	}
+	// encoding/json would take null for 0 or for an empty list; no value here may be null.
+	if bytes.Contains(text, []byte("null")) {
+		return nil, errors.New("not a mixture model: null is not a number")
+	}
+	dec := json.NewDecoder(bytes.NewReader(text))
 	dec.DisallowUnknownFields()
 	var g GMM
 	if err := dec.Decode(&g); err != nil {

@@ -5,7 +5,7 @@ import "diffuse/tensor"
 // block is EDM's UNetBlock: norm, SiLU, convolution; the noise embedding;
 // norm, SiLU, dropout, convolution; a shortcut; optional self-attention.
 type block struct {
-	in, out      int // channels
+	out          int // channels
 	norm0, norm1 norm
 	conv0, conv1 conv
 	affine       linear // embedding → out channels (twice that when adaptive)

@@ -16,15 +16,21 @@ func New(c Config, rng *rand.Rand) (*Net, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	return build(c, rng), nil
+	return build(c, rng, tensor.New), nil
 }
 
 // empty returns a network with zero weights; c must be valid.
-func empty(c Config) *Net { return build(c, nil) }
+func empty(c Config) *Net { return build(c, nil, tensor.New) }
 
-// build makes the network, with zero weights if rng is nil.
-func build(c Config, rng *rand.Rand) *Net {
-	b := &builder{net: &Net{Config: c}, rng: rng}
+// outline returns a network whose parameters have shapes but no data.
+func outline(c Config) *Net {
+	return build(c, nil, func(shape ...int) *tensor.Tensor { return &tensor.Tensor{Shape: shape} })
+}
+
+// build makes the network with tensors from alloc; rng nil leaves the
+// weights as alloc made them.
+func build(c Config, rng *rand.Rand, alloc func(shape ...int) *tensor.Tensor) *Net {
+	b := &builder{net: &Net{Config: c}, rng: rng, alloc: alloc}
 	if c.ModelType == "adm" {
 		b.first, b.zero, b.attn = admInit, initRule{kaiming: true}, admInit
 	} else {
@@ -42,6 +48,7 @@ func build(c Config, rng *rand.Rand) *Net {
 type builder struct {
 	net               *Net
 	rng               *rand.Rand
+	alloc             func(shape ...int) *tensor.Tensor
 	first, zero, attn initRule // EDM's init, init_zero, init_attn
 	skips             []int    // channels of each skip, finest first
 }
@@ -51,9 +58,9 @@ func (b *builder) mapping() {
 	noise, emb := n.noiseChannels(), n.ModelChannels*n.ChannelMultEmb
 	song := n.ModelType == "song"
 	if n.EmbeddingType == "fourier" {
-		n.freqs = make([]float32, noise/2)
-		for i := 0; b.rng != nil && i < len(n.freqs); i++ {
-			n.freqs[i] = float32(16 * b.rng.NormFloat64())
+		n.freqs = b.alloc(noise / 2)
+		for i := 0; b.rng != nil && i < noise/2; i++ {
+			n.freqs.Data[i] = float32(16 * b.rng.NormFloat64())
 		}
 	}
 	label := func() {
@@ -117,7 +124,7 @@ func (b *builder) encoder() (channels int) {
 			}
 			add(at("conv"), stage{kind: inputConv, conv: b.conv(at("conv"), cin, cout, 3, resampling{}, b.first)}, cout)
 		} else {
-			add(at("down"), stage{block: b.block(at("down"), cout, cout, resampling{down: true}, false)}, cout)
+			add(at("down"), stage{block: b.block(at("down"), cout, cout, resampling{down: true}, 0)}, cout)
 			if n.EncoderType == "skip" {
 				add(at("aux_down"), stage{kind: auxDown, conv: b.conv(at("aux_down"), caux, caux, 0, resampling{down: true}, b.first)}, 0)
 				add(at("aux_skip"), stage{kind: auxSkip, conv: b.conv(at("aux_skip"), caux, cout, 1, resampling{}, b.first)}, 0)
@@ -131,7 +138,7 @@ func (b *builder) encoder() (channels int) {
 			cin := cout
 			cout = n.ModelChannels * mult
 			name := at(fmt.Sprintf("block%d", i))
-			add(name, stage{block: b.block(name, cin, cout, resampling{}, slices.Contains(n.AttnResolutions, res))}, cout)
+			add(name, stage{block: b.block(name, cin, cout, resampling{}, b.heads(cout, slices.Contains(n.AttnResolutions, res)))}, cout)
 		}
 	}
 	return cout
@@ -149,10 +156,10 @@ func (b *builder) decoder(cout int) {
 		res := b.resolution(level)
 		at := func(s string) string { return fmt.Sprintf("dec.%dx%d_%s", res, res, s) }
 		if level == len(n.ChannelMult)-1 {
-			add(at("in0"), stage{block: b.block(at("in0"), cout, cout, resampling{}, true)})
-			add(at("in1"), stage{block: b.block(at("in1"), cout, cout, resampling{}, false)})
+			add(at("in0"), stage{block: b.block(at("in0"), cout, cout, resampling{}, b.heads(cout, true))})
+			add(at("in1"), stage{block: b.block(at("in1"), cout, cout, resampling{}, 0)})
 		} else {
-			add(at("up"), stage{block: b.block(at("up"), cout, cout, resampling{up: true}, false)})
+			add(at("up"), stage{block: b.block(at("up"), cout, cout, resampling{up: true}, 0)})
 		}
 		for i := range n.NumBlocks + 1 {
 			skip := skips[len(skips)-1]
@@ -162,7 +169,7 @@ func (b *builder) decoder(cout int) {
 			cout = n.ModelChannels * n.ChannelMult[level]
 			attn := slices.Contains(n.AttnResolutions, res) && (n.ModelType == "adm" || i == n.NumBlocks)
 			name := at(fmt.Sprintf("block%d", i))
-			add(name, stage{kind: joinBlock, block: b.block(name, cin, cout, resampling{}, attn)})
+			add(name, stage{kind: joinBlock, block: b.block(name, cin, cout, resampling{}, b.heads(cout, attn))})
 		}
 		if n.ModelType == "song" && (n.DecoderType == "skip" || level == 0) {
 			if n.DecoderType == "skip" && level < len(n.ChannelMult)-1 {
@@ -180,10 +187,22 @@ func (b *builder) decoder(cout int) {
 // resampling says what a convolution or block does to the picture's size.
 type resampling struct{ up, down, fused bool }
 
-func (b *builder) block(name string, cin, cout int, r resampling, attention bool) block {
+// heads returns the number of attention heads of a block that asks for
+// attention: one in SongUNet, one per 64 channels in ADM, so none below 64.
+func (b *builder) heads(channels int, wanted bool) int {
+	switch {
+	case !wanted:
+		return 0
+	case b.net.ModelType == "song":
+		return 1
+	}
+	return channels / 64
+}
+
+func (b *builder) block(name string, cin, cout int, r resampling, heads int) block {
 	n := b.net
 	song := n.ModelType == "song"
-	k := block{in: cin, out: cout, adaptive: !song, scale: 1, dropout: n.Dropout}
+	k := block{out: cout, heads: heads, adaptive: !song, scale: 1, dropout: n.Dropout}
 	if song {
 		k.scale = math.Sqrt2 / 2
 	}
@@ -204,13 +223,7 @@ func (b *builder) block(name string, cin, cout int, r resampling, attention bool
 		s := b.conv(name+".skip", cin, cout, kernel, r, b.first)
 		k.skip = &s
 	}
-	if attention {
-		k.heads = 1
-		if !song {
-			k.heads = cout / 64 // below 64 channels ADM has no attention
-		}
-	}
-	if k.heads > 0 {
+	if heads > 0 {
 		k.norm2 = b.norm(name+".norm2", cout)
 		k.qkv = b.conv(name+".qkv", cout, 3*cout, 1, resampling{}, b.attn)
 		k.proj = b.conv(name+".proj", cout, cout, 1, resampling{}, b.zero)
@@ -225,23 +238,23 @@ func (b *builder) conv(name string, cin, cout, size int, r resampling, rule init
 		c.taps = b.net.ResampleFilter
 	}
 	if size > 0 {
-		c.w, c.b = tensor.New(size, size, cin, cout), tensor.New(cout)
+		c.w, c.b = b.alloc(size, size, cin, cout), b.alloc(cout)
 		b.init(name, c.w, c.b, cin*size*size, cout*size*size, rule)
 	}
 	return c
 }
 
 func (b *builder) linear(name string, in, out int, bias bool, rule initRule) linear {
-	l := linear{w: tensor.New(in, out)}
+	l := linear{w: b.alloc(in, out)}
 	if bias {
-		l.b = tensor.New(out)
+		l.b = b.alloc(out)
 	}
 	b.init(name, l.w, l.b, in, out, rule)
 	return l
 }
 
 func (b *builder) norm(name string, channels int) norm {
-	l := norm{gamma: tensor.New(channels), beta: tensor.New(channels), eps: 1e-5}
+	l := norm{gamma: b.alloc(channels), beta: b.alloc(channels), eps: 1e-5}
 	if b.net.ModelType == "song" {
 		l.eps = 1e-6
 	}

@@ -83,6 +83,10 @@ func (c Config) CheckSize(h, w int) error {
 	return nil
 }
 
+// maxChannels bounds every width, so that a lying file cannot ask for a
+// network that no machine could hold.
+const maxChannels = 1 << 16
+
 // Validate returns every complaint about the configuration, joined.
 func (c Config) Validate() error {
 	var errs []error
@@ -94,20 +98,22 @@ func (c Config) Validate() error {
 	oneOf := func(field, v string, valid ...string) {
 		check(slices.Contains(valid, v), "%s %q: want one of %q", field, v, valid)
 	}
-	atLeast := func(field string, v, least int) { check(v >= least, "%s is %d, want %d or more", field, v, least) }
+	between := func(field string, v, least, most int) {
+		check(v >= least && v <= most, "%s is %d, want %d to %d", field, v, least, most)
+	}
 	oneOf("model_type", c.ModelType, "song", "adm")
-	atLeast("in_channels", c.InChannels, 1)
-	atLeast("out_channels", c.OutChannels, c.InChannels)
-	atLeast("label_dim", c.LabelDim, 0)
-	atLeast("augment_dim", c.AugmentDim, 0)
-	atLeast("model_channels", c.ModelChannels, 1)
-	atLeast("channel_mult_emb", c.ChannelMultEmb, 1)
-	atLeast("channel_mult_noise", c.ChannelMultNoise, 1)
-	atLeast("num_blocks", c.NumBlocks, 1)
-	atLeast("patch_size", c.PatchSize, 1)
+	between("in_channels", c.InChannels, 1, maxChannels)
+	between("out_channels", c.OutChannels, c.InChannels, 2*maxChannels)
+	between("label_dim", c.LabelDim, 0, maxChannels)
+	between("augment_dim", c.AugmentDim, 0, maxChannels)
+	between("model_channels", c.ModelChannels, 1, maxChannels)
+	between("channel_mult_emb", c.ChannelMultEmb, 1, 64)
+	between("channel_mult_noise", c.ChannelMultNoise, 1, 64)
+	between("num_blocks", c.NumBlocks, 1, 64)
+	between("patch_size", c.PatchSize, 1, 64)
 	check(len(c.ChannelMult) >= 1 && len(c.ChannelMult) <= 16, "channel_mult has %d levels, want 1 to 16", len(c.ChannelMult))
 	for _, m := range c.ChannelMult {
-		atLeast("channel_mult entry", m, 1)
+		between("channel_mult entry", m, 1, 64)
 	}
 	check(c.Dropout >= 0 && c.Dropout < 1, "dropout is %g, want 0 or more and below 1", c.Dropout)
 	oneOf("embedding_type", c.EmbeddingType, "positional", "fourier")

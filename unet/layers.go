@@ -81,13 +81,13 @@ func (l *linear) forward(t *tensor.Tape, x *tensor.Tensor) *tensor.Tensor {
 // each: cosines, then sines, of v·10000^(−j/d), j = 0..n/2−1. d is n/2−1
 // with endpoint (SongUNet), n/2 without (ADM). swap puts the sines first.
 func positional(v []float32, n int, endpoint, swap bool) *tensor.Tensor {
-	freqs := make([]float64, n/2)
-	d := float64(n / 2)
+	freqs := make([]float32, n/2)
+	d := float32(n / 2)
 	if endpoint {
 		d = max(1, d-1)
 	}
 	for j := range freqs {
-		freqs[j] = math.Pow(1e-4, float64(j)/d)
+		freqs[j] = float32(math.Pow(1e-4, float64(float32(j)/d)))
 	}
 	return sinusoids(v, freqs, swap)
 }
@@ -95,14 +95,16 @@ func positional(v []float32, n int, endpoint, swap bool) *tensor.Tensor {
 // fourier returns the random Fourier features of NCSN++: cosines and sines
 // of 2π·v·freqs.
 func fourier(v, freqs []float32, swap bool) *tensor.Tensor {
-	f := make([]float64, len(freqs))
+	f := make([]float32, len(freqs))
 	for j, w := range freqs {
-		f[j] = 2 * math.Pi * float64(w)
+		f[j] = float32(2*math.Pi) * w
 	}
 	return sinusoids(v, f, swap)
 }
 
-func sinusoids(v []float32, freqs []float64, swap bool) *tensor.Tensor {
+// sinusoids rounds frequency and angle to float32, as the peers do: at
+// c_noise = 999 a better angle would differ from theirs by 1e-5.
+func sinusoids(v, freqs []float32, swap bool) *tensor.Tensor {
 	half := len(freqs)
 	y := tensor.New(len(v), 2*half)
 	for i, x := range v {
@@ -111,7 +113,7 @@ func sinusoids(v []float32, freqs []float64, swap bool) *tensor.Tensor {
 			cos, sin = sin, cos
 		}
 		for j, f := range freqs {
-			s, c := math.Sincos(float64(x) * f)
+			s, c := math.Sincos(float64(x * f))
 			cos[j], sin[j] = float32(c), float32(s)
 		}
 	}

@@ -86,6 +86,9 @@ func ReadModel(f *checkpoint.File) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := outline(card.Config).match(f.Tensors); err != nil {
+		return nil, err // before anything of the network's size is allocated
+	}
 	m := &Model{Card: card, Net: empty(card.Config)}
 	return m, m.Net.Import(f.Tensors)
 }

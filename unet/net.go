@@ -15,8 +15,8 @@ import (
 type Net struct {
 	Config
 	params []param
-	freqs  []float32 // Fourier embedding only: a buffer, not trained
-	rho    []float32 // weight per skip, deepest first; nil = all 1
+	freqs  *tensor.Tensor // Fourier embedding only: a buffer, not trained
+	rho    []float32      // weight per skip, deepest first; nil = all 1
 
 	mapLabel, mapAugment *linear
 	mapLayer0, mapLayer1 linear
@@ -121,7 +121,7 @@ func (n *Net) embed(t *tensor.Tape, cnoise []float32, in Inputs) *tensor.Tensor 
 	song := n.ModelType == "song"
 	var emb *tensor.Tensor
 	if n.freqs != nil {
-		emb = fourier(cnoise, n.freqs, song)
+		emb = fourier(cnoise, n.freqs.Data, song)
 	} else {
 		emb = positional(cnoise, n.noiseChannels(), song, song)
 	}

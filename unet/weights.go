@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"diffuse/checkpoint"
 	"diffuse/tensor"
@@ -26,7 +27,7 @@ func (n *Net) Export(d checkpoint.DType) (map[string]*checkpoint.Tensor, error) 
 		files[name] = f
 	}
 	if n.freqs != nil {
-		files[freqsName] = checkpoint.Float32([]int{len(n.freqs)}, slices.Clone(n.freqs))
+		files[freqsName] = checkpoint.Float32(n.freqs.Shape, slices.Clone(n.freqs.Data))
 	}
 	return files, nil
 }
@@ -34,83 +35,84 @@ func (n *Net) Export(d checkpoint.DType) (map[string]*checkpoint.Tensor, error) 
 // Import replaces the weights by those of a file, in the layout and under
 // the names of [Net.Export]. Every tensor must be known, every parameter
 // present and every shape right; otherwise the error lists what is wrong and
-// the weights are undefined.
+// the weights are untouched.
 func (n *Net) Import(files map[string]*checkpoint.Tensor) error {
-	var errs []error
-	claimed := make(map[string]bool, len(files))
-	for name, x := range n.Params() {
-		claimed[name] = true
-		f, ok := files[name]
-		if !ok {
-			errs = append(errs, fmt.Errorf("tensor %q is missing", name))
-			continue
-		}
-		if err := fromFile(x, f); err != nil {
-			errs = append(errs, fmt.Errorf("tensor %q: %w", name, err))
-		}
+	if err := n.match(files); err != nil {
+		return err
 	}
-	if n.freqs != nil {
-		claimed[freqsName] = true
-		if f, ok := files[freqsName]; !ok {
-			errs = append(errs, fmt.Errorf("tensor %q is missing", freqsName))
-		} else if err := fromFile(tensor.From(n.freqs, len(n.freqs)), f); err != nil {
-			errs = append(errs, fmt.Errorf("tensor %q: %w", freqsName, err))
+	for _, p := range n.stored() {
+		data, err := files[p.name].Float32()
+		if err != nil {
+			return fmt.Errorf("tensor %q: %w", p.name, err)
+		}
+		switch s := p.Shape; len(s) {
+		case 4:
+			data = transpose(data, s[0]*s[1], s[2], s[3], false)
+		case 2:
+			data = transpose(data, 1, s[0], s[1], false)
+		}
+		copy(p.Data, data)
+	}
+	return nil
+}
+
+// stored returns the parameters and the Fourier frequencies.
+func (n *Net) stored() []param {
+	if n.freqs == nil {
+		return n.params
+	}
+	return append(slices.Clip(n.params), param{freqsName, n.freqs})
+}
+
+// match reports how the names and shapes of files differ from the network's.
+// It does not look at n's data.
+func (n *Net) match(files map[string]*checkpoint.Tensor) error {
+	var wrong []string
+	claimed := make(map[string]bool, len(files))
+	for _, p := range n.stored() {
+		claimed[p.name] = true
+		if f, ok := files[p.name]; !ok {
+			wrong = append(wrong, fmt.Sprintf("tensor %q is missing", p.name))
+		} else if want := fileShape(p.Shape); !slices.Equal(f.Shape, want) {
+			wrong = append(wrong, fmt.Sprintf("tensor %q: shape %v, want %v", p.name, f.Shape, want))
 		}
 	}
 	for name := range files {
 		if !claimed[name] {
-			errs = append(errs, fmt.Errorf("tensor %q is not part of this network", name))
+			wrong = append(wrong, fmt.Sprintf("tensor %q is not part of this network", name))
 		}
 	}
-	slices.SortFunc(errs, func(a, b error) int {
-		if a.Error() < b.Error() {
-			return -1
-		}
-		return 1
-	})
-	if len(errs) > 5 {
-		errs = append(errs[:5], fmt.Errorf("and %d more", len(errs)-5))
+	if len(wrong) == 0 {
+		return nil
 	}
-	return errors.Join(errs...)
+	slices.Sort(wrong)
+	if n := len(wrong); n > 5 {
+		wrong = append(wrong[:5], fmt.Sprintf("and %d more", n-5))
+	}
+	return errors.New(strings.Join(wrong, "; "))
+}
+
+// fileShape returns the shape that a parameter has in a file.
+func fileShape(s []int) []int {
+	switch len(s) {
+	case 4: // KH×KW×I×O → O×I×KH×KW
+		return []int{s[3], s[2], s[0], s[1]}
+	case 2:
+		return []int{s[1], s[0]}
+	}
+	return s
 }
 
 // toFile returns shape and data of x in the layout of files: the output
 // channel moves from the last dimension to the first, the input channel next.
 func toFile(x *tensor.Tensor) ([]int, []float32) {
-	s := x.Shape
-	switch len(s) {
-	case 4: // KH×KW×I×O → O×I×KH×KW
-		return []int{s[3], s[2], s[0], s[1]}, transpose(x.Data, s[0]*s[1], s[2], s[3], true)
-	case 2:
-		return []int{s[1], s[0]}, transpose(x.Data, 1, s[0], s[1], true)
-	}
-	return s, slices.Clone(x.Data)
-}
-
-func fromFile(x *tensor.Tensor, f *checkpoint.Tensor) error {
-	s := x.Shape
-	want := s
-	switch len(s) {
+	switch s := x.Shape; len(s) {
 	case 4:
-		want = []int{s[3], s[2], s[0], s[1]}
+		return fileShape(s), transpose(x.Data, s[0]*s[1], s[2], s[3], true)
 	case 2:
-		want = []int{s[1], s[0]}
+		return fileShape(s), transpose(x.Data, 1, s[0], s[1], true)
 	}
-	if !slices.Equal(f.Shape, want) {
-		return fmt.Errorf("shape %v, want %v", f.Shape, want)
-	}
-	data, err := f.Float32()
-	if err != nil {
-		return err
-	}
-	switch len(s) {
-	case 4:
-		data = transpose(data, s[0]*s[1], s[2], s[3], false)
-	case 2:
-		data = transpose(data, 1, s[0], s[1], false)
-	}
-	copy(x.Data, data)
-	return nil
+	return x.Shape, slices.Clone(x.Data)
 }
 
 // transpose converts taps×in×out to out×in×taps, or back.
@@ -137,7 +139,9 @@ func (n *Net) Clone() *Net {
 	for i, p := range n.params {
 		copy(m.params[i].Data, p.Data)
 	}
-	copy(m.freqs, n.freqs)
+	if n.freqs != nil {
+		copy(m.freqs.Data, n.freqs.Data)
+	}
 	m.rho = slices.Clone(n.rho)
 	return m
 }

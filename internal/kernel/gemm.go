@@ -93,23 +93,30 @@ func (t tiler) block(c []float32, ldc int, a tileA, r0, r1, m int, p *panels, p0
 		}
 		a = tileA{data: short.f, rs: a.k, ks: 1, k: a.k, segs: 1}
 	}
-	first := a.off
-	for j := p0; j < p1; j++ {
-		b, bs := p.panel(j)
-		cols := min(t.nr, p.n-j*t.nr)
-		var start []float32
-		if init != nil {
-			start = init[j*t.nr : (j+1)*t.nr]
-		}
-		for r := r0; r < r1; r += t.mr {
-			// The last tile moves up so that it reads rows that exist, and keeps only those that are new.
-			top := max(0, min(r, m-t.mr))
-			a.off = first + top*a.rs
-			a.off2 = a.off + half*a.rs
-			t.put(&a, b, bs, accumulate, start, c[r*ldc+j*t.nr:], ldc, r-top, min(t.mr, r1-top), cols)
+	first, k := a.off, a.k
+	for q := 0; q < max(k, 1); q += sumBlock {
+		a.k = min(sumBlock, k-q)
+		for j := p0; j < p1; j++ {
+			b, bs := p.panel(j)
+			cols := min(t.nr, p.n-j*t.nr)
+			var start []float32
+			if init != nil {
+				start = init[j*t.nr : (j+1)*t.nr]
+			}
+			for r := r0; r < r1; r += t.mr {
+				// The last tile moves up so that it reads rows that exist, and keeps only those that are new.
+				top := max(0, min(r, m-t.mr))
+				a.off = first + top*a.rs + q*a.ks
+				a.off2 = a.off + half*a.rs
+				t.put(&a, b[q*bs:], bs, accumulate || q > 0, start, c[r*ldc+j*t.nr:], ldc, r-top, min(t.mr, r1-top), cols)
+			}
 		}
 	}
 }
+
+// sumBlock is how many terms a tile sums before the next tile's turn, so that a panel's rows stay in the first-
+// and second-level cache. It does not change a bit: a tile goes on from the sums that C holds.
+const sumBlock = 640
 
 // splitForThreads cuts a rows×cols grid of tiles into blocks of at most rows0×cols0 and smaller, until there are
 // a few blocks a thread: rows are halved first, then panels.

@@ -1,3 +1,5 @@
+//go:build !amd64 || noasm
+
 package kernel
 
 // Without assembly every one of these says "not done", and the caller runs its reference loop.

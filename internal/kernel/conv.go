@@ -1,0 +1,162 @@
+package kernel
+
+import "fmt"
+
+// Conv is the shape of a batched two-dimensional convolution (cross-correlation, as in every network library): N pictures of
+// H×W pixels with Cin channels become OutH×OutW pixels with Cout channels through KH×KW taps, Stride pixels apart, with
+// Pad pixels of zeros on every side.
+type Conv struct{ N, H, W, Cin, Cout, KH, KW, Stride, Pad int }
+
+// OutH returns the output's height in pixels.
+func (g Conv) OutH() int { return (g.H+2*g.Pad-g.KH)/g.Stride + 1 }
+
+// OutW returns the output's width in pixels.
+func (g Conv) OutW() int { return (g.W+2*g.Pad-g.KW)/g.Stride + 1 }
+
+// ConvForward computes y = x∗w + bias, overwriting y (N×OutH×OutW×Cout), from x (N×H×W×Cin), w (KH×KW×Cin×Cout) and
+// bias (Cout, or nil for none):
+//
+//	y[n][i][j][o] = bias[o] + Σ_{ky,kx,c} x[n][i*Stride+ky-Pad][j*Stride+kx-Pad][c] * w[ky][kx][c][o]
+//
+// where x outside the picture is 0; the sum runs in that order and starts from the bias. It panics if the shapes do
+// not fit.
+func ConvForward(y, x, w, bias []float32, g Conv) {
+	s := g.shape("ConvForward")
+	g.need("ConvForward", "y", y, s.outputs())
+	g.need("ConvForward", "x", x, s.inputs())
+	g.need("ConvForward", "w", w, s.weights())
+	if bias != nil {
+		g.need("ConvForward", "bias", bias, g.Cout)
+	}
+	if g.N == 0 {
+		return
+	}
+	t := currentTiler()
+	p := t.panelsOf(w, s.kh*s.kw*s.cin, s.cout, s.cout, false, s.n*s.ho*s.wo)
+	defer p.release()
+	if bias == nil {
+		t.correlate(y, x, p, s, false, nil)
+		return
+	}
+	start := borrow(p.count * t.nr)
+	defer start.release()
+	clear(start.f[copy(start.f, bias[:g.Cout]):])
+	t.correlate(y, x, p, s, false, start.f)
+}
+
+// ConvInputGrad adds to dx (N×H×W×Cin) the gradient with respect to x of the loss whose gradient with respect to y is
+// dy (N×OutH×OutW×Cout):
+//
+//	dx[n][i*Stride+ky-Pad][j*Stride+kx-Pad][c] += Σ_o dy[n][i][j][o] * w[ky][kx][c][o]
+//
+// It panics if the shapes do not fit.
+func ConvInputGrad(dx, dy, w []float32, g Conv) {
+	s := g.shape("ConvInputGrad")
+	g.need("ConvInputGrad", "dx", dx, s.inputs())
+	g.need("ConvInputGrad", "dy", dy, s.outputs())
+	g.need("ConvInputGrad", "w", w, s.weights())
+	if g.N == 0 {
+		return
+	}
+	t := currentTiler()
+	if s.stride != 1 || s.padH >= s.kh || s.padW >= s.kw {
+		t.scatterGrad(dx, dy, w, s)
+		return
+	}
+	// At stride 1 it is the convolution of dy with the weights turned by 180° and transposed.
+	p := t.flippedPanels(w, s)
+	defer p.release()
+	t.correlate(dx, dy, p, s.flipped(), true, nil)
+}
+
+// ConvWeightGrad adds to dw (KH×KW×Cin×Cout) and dbias (Cout) the gradients with respect to the weights and the bias of
+// the loss whose gradient with respect to y is dy (N×OutH×OutW×Cout), x being the forward pass's input (N×H×W×Cin):
+//
+//	dw[ky][kx][c][o] += Σ_{n,i,j} x[n][i*Stride+ky-Pad][j*Stride+kx-Pad][c] * dy[n][i][j][o]
+//	dbias[o]         += Σ_{n,i,j} dy[n][i][j][o]
+//
+// Either of dw and dbias may be nil. It panics if the shapes do not fit.
+func ConvWeightGrad(dw, dbias, dy, x []float32, g Conv) {
+	s := g.shape("ConvWeightGrad")
+	g.need("ConvWeightGrad", "dy", dy, s.outputs())
+	if dbias != nil {
+		g.need("ConvWeightGrad", "dbias", dbias, g.Cout)
+		biasGrad(dbias[:g.Cout], dy, g.N*s.ho*s.wo)
+	}
+	if dw == nil || g.N == 0 {
+		return
+	}
+	g.need("ConvWeightGrad", "dw", dw, s.weights())
+	g.need("ConvWeightGrad", "x", x, s.inputs())
+	if s.pointwise() {
+		Gemm(dw, x, dy, s.cin, s.cout, s.n*s.ho*s.wo, s.cin, s.cout, s.cout, true, false, true)
+		return
+	}
+	currentTiler().weightGrad(dw, dy, x, s)
+}
+
+// convShape is Conv with the derived sizes, and a padding of its own for each direction (rows above, columns to the
+// left; below and to the right it is whatever the output needs).
+type convShape struct {
+	n, h, w, cin, cout, kh, kw, stride, padH, padW, ho, wo int
+}
+
+// shape checks g.
+func (g Conv) shape(what string) convShape {
+	if g.N < 0 || g.H < 1 || g.W < 1 || g.Cin < 1 || g.Cout < 1 || g.KH < 1 || g.KW < 1 || g.Stride < 1 || g.Pad < 0 ||
+		g.H+2*g.Pad < g.KH || g.W+2*g.Pad < g.KW {
+		panic(fmt.Sprintf("kernel: %s: impossible shape %+v", what, g))
+	}
+	return convShape{g.N, g.H, g.W, g.Cin, g.Cout, g.KH, g.KW, g.Stride, g.Pad, g.Pad, g.OutH(), g.OutW()}
+}
+
+// need panics unless the operand called name has at least n floats.
+func (g Conv) need(what, name string, s []float32, n int) {
+	if len(s) < n {
+		panic(fmt.Sprintf("kernel: %s: %s has %d floats, %+v needs %d", what, name, len(s), g, n))
+	}
+}
+
+func (s *convShape) inputs() int  { return s.n * s.h * s.w * s.cin }
+func (s *convShape) outputs() int { return s.n * s.ho * s.wo * s.cout }
+func (s *convShape) weights() int { return s.kh * s.kw * s.cin * s.cout }
+
+// pointwise reports whether each output pixel reads just its own input pixel.
+func (s *convShape) pointwise() bool {
+	return s.kh == 1 && s.kw == 1 && s.stride == 1 && s.padH == 0 && s.padW == 0
+}
+
+// flipped is the shape of the convolution that computes the input gradient from dy, at stride 1.
+func (s *convShape) flipped() convShape {
+	return convShape{s.n, s.ho, s.wo, s.cout, s.cin, s.kh, s.kw, 1, s.kh - 1 - s.padH, s.kw - 1 - s.padW, s.h, s.w}
+}
+
+// flippedPanels packs the weights as flipped needs them: row (ky, kx, o), column c holds w[KH-1-ky][KW-1-kx][c][o].
+func (t tiler) flippedPanels(w []float32, s convShape) *panels {
+	taps := s.kh * s.kw
+	p := t.newPanels(taps*s.cout, s.cin, 0)
+	grain := 1
+	if s.weights() < 1<<14 {
+		grain = taps
+	}
+	For(taps, grain, func(i0, i1 int) {
+		for tap := i0; tap < i1; tap++ {
+			src := w[(taps-1-tap)*s.cin*s.cout:]
+			for j := range p.count {
+				p.fill(j, tap*s.cout, src, s.cout, 1, s.cout)
+			}
+		}
+	})
+	return p
+}
+
+// biasGrad adds the rows of dy (pixels × channels) to db one after the other.
+func biasGrad(db, dy []float32, pixels int) {
+	c := len(db)
+	for p := range pixels {
+		row := dy[p*c : (p+1)*c]
+		for i, v := range row {
+			db[i] += v
+		}
+	}
+}

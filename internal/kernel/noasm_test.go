@@ -1,0 +1,5 @@
+//go:build noasm
+
+package kernel_test
+
+const noasm = true

@@ -1,0 +1,257 @@
+package sampler_test
+
+import (
+	"encoding/json"
+	"math"
+	"strings"
+	"testing"
+
+	"diffuse/sampler"
+	"diffuse/schedule"
+)
+
+// same fails unless two results are equal bit for bit.
+func same(t *testing.T, what string, got, want []float64) {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Fatalf("%s: %d values, want %d", what, len(got), len(want))
+	}
+	for i := range want {
+		if math.Float64bits(got[i]) != math.Float64bits(want[i]) {
+			t.Errorf("%s: value %d is %.17g, want exactly %.17g", what, i, got[i], want[i])
+		}
+	}
+}
+
+func panics(t *testing.T, what, want string, f func()) {
+	t.Helper()
+	defer func() {
+		if r := recover(); r == nil {
+			t.Errorf("%s did not panic", what)
+		} else if s, ok := r.(string); !ok || !strings.Contains(s, want) {
+			t.Errorf("%s: panic %v, want one that says %q", what, r, want)
+		}
+	}()
+	f()
+}
+
+// One step from sigma 80 to 0 is the denoised picture, exactly, for every solver; no noise source is needed.
+func TestOneStep(t *testing.T) {
+	g, x := gmm2(), []float64{30, -50, 3, 80}
+	want := make([]float64, 4)
+	g.Denoise(want, x, 80)
+	for _, info := range sampler.All() {
+		n := 0
+		for s := range info.Sampler(g.Denoise, x, []float64{80, 0}, info.Options()) {
+			n++
+			same(t, info.Name, s.X, want)
+			same(t, info.Name, s.Denoised, want)
+		}
+		if n != 1 || info.NFE(1) != 1 {
+			t.Errorf("%s: %d states, %d evaluations by the table", info.Name, n, info.NFE(1))
+		}
+	}
+}
+
+// The start is not modified, a sequence can be run again, a loop may break, and X and Denoised keep their length.
+func TestSequence(t *testing.T) {
+	g, sigmas := gmm2(), schedule.Karras(6, .002, 80, 7)
+	for _, info := range sampler.All() {
+		x := []float64{30, -50}
+		o := info.Options()
+		o.Eta = 0
+		seq := info.Sampler(g.Denoise, x, sigmas, o)
+		first := last(seq)
+		same(t, info.Name+": start", x, []float64{30, -50})
+		for s := range seq {
+			if s.Step == 3 {
+				break
+			}
+		}
+		same(t, info.Name+": second run", last(seq), first)
+	}
+}
+
+// Churn 0, churn outside its limits, eta 0 and noise scale do not draw and do not change a bit.
+func TestNoNoiseNoDraw(t *testing.T) {
+	g, sigmas, x := gmm2(), schedule.Karras(9, .002, 80, 7), []float64{30, -50, 1, 2}
+	never := func([]float64) { t.Error("noise was drawn") }
+	for _, info := range sampler.All() {
+		o := info.Options()
+		o.Eta = 0
+		want := last(info.Sampler(g.Denoise, x, sigmas, o))
+		o.Noise, o.NoiseScale = never, 1.003
+		same(t, info.Name+" without churn", last(info.Sampler(g.Denoise, x, sigmas, o)), want)
+		o.Churn, o.ChurnMin, o.ChurnMax = 40, 100, 200
+		same(t, info.Name+" with churn outside", last(info.Sampler(g.Denoise, x, sigmas, o)), want)
+	}
+}
+
+// A draw is made exactly where it is used, and both limits of churn are inclusive.
+func TestDrawCount(t *testing.T) {
+	g, sigmas := gmm2(), []float64{80, 10, 5, 1, 0.1, 0}
+	for _, c := range []struct {
+		name       string
+		eta, churn float64
+		draws      int
+	}{{"heun", 0, 1, 3}, {"ddim", 0, 1, 3}, {"ddim", 1, 0, 4}, {"ddim", 1, 1, 7}, {"euler-ancestral", 1, 1, 4}, {"dpmpp-2m", 1, 1, 0}} {
+		info, err := sampler.Lookup(c.name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		draws := 0
+		o := info.Options()
+		o.Eta, o.Churn, o.ChurnMin, o.ChurnMax = c.eta, c.churn, 1, 10 // 10, 5 and 1 lie inside
+		o.Noise = func(dst []float64) { draws++; clear(dst) }
+		last(info.Sampler(g.Denoise, []float64{30, -50}, sigmas, o))
+		if draws != c.draws {
+			t.Errorf("%s eta %v churn %v: %d draws, want %d", c.name, c.eta, c.churn, draws, c.draws)
+		}
+	}
+}
+
+// DDIM with eta is the ancestral Euler step, bit for bit.
+func TestDDIMIsEulerAncestral(t *testing.T) {
+	g, sigmas, x := gmm2(), schedule.Karras(9, .002, 80, 7), []float64{30, -50, 1, 2}
+	for _, eta := range []float64{0, 0.3, 1, 1.7} {
+		run := func(s sampler.Sampler) []float64 {
+			o := sampler.DefaultOptions()
+			o.Eta, o.Noise = eta, sampler.BatchNoise([]uint64{1, 2}, 2, "step")
+			return last(s(g.Denoise, x, sigmas, o))
+		}
+		same(t, "ddim", run(sampler.DDIM), run(sampler.EulerAncestral))
+	}
+}
+
+// A picture is the same alone and in any batch, with every source of noise on.
+func TestBatchSplit(t *testing.T) {
+	g, sigmas := gmm2(), schedule.Karras(7, .002, 80, 7)
+	for _, info := range sampler.All() {
+		run := func(seeds ...uint64) []float64 {
+			x := make([]float64, 2*len(seeds))
+			sampler.BatchNoise(seeds, 2, "latent")(x)
+			for i := range x {
+				x[i] *= sigmas[0]
+			}
+			o := info.Options()
+			o.Churn, o.Eta, o.Noise = 5, 0.8, sampler.BatchNoise(seeds, 2, "step")
+			return last(info.Sampler(g.Denoise, x, sigmas, o))
+		}
+		all := run(11, 12, 13)
+		same(t, info.Name, append(run(11), run(12, 13)...), all)
+		same(t, info.Name, append(run(13), run(11)...), append(append([]float64(nil), all[4:]...), all[:2]...))
+	}
+}
+
+func TestValidate(t *testing.T) {
+	for _, good := range [][]float64{{80, 0}, {80, 1}, {3, 2, 1, 0}} {
+		if err := sampler.Validate(good); err != nil {
+			t.Errorf("%v: %v", good, err)
+		}
+	}
+	nan, inf := math.NaN(), math.Inf(1)
+	for _, c := range []struct {
+		sigmas []float64
+		want   string
+	}{
+		{nil, "at least 2"}, {[]float64{1}, "at least 2"}, {[]float64{1, 1}, "must decrease"}, {[]float64{1, 2, 0}, "must decrease"},
+		{[]float64{1, 0, 0}, "only the last"}, {[]float64{1, -1}, "none below"}, {[]float64{inf, 1}, "+Inf"}, {[]float64{1, nan}, "NaN"}, {[]float64{nan, 1}, "NaN"},
+	} {
+		if err := sampler.Validate(c.sigmas); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("Validate(%v) = %v, want an error that says %q", c.sigmas, err, c.want)
+		}
+	}
+	o := sampler.DefaultOptions()
+	if err := o.Validate(); err != nil {
+		t.Error(err)
+	}
+	for _, bad := range []sampler.Options{{Eta: -1}, {Eta: nan}, {Churn: inf}, {ChurnMin: nan}, {ChurnMax: -1}, {NoiseScale: nan}, {Churn: 1, ChurnMin: 2, ChurnMax: 1}} {
+		if err := bad.Validate(); err == nil {
+			t.Errorf("%+v was accepted", bad)
+		}
+	}
+	if _, err := json.Marshal(o); err != nil {
+		t.Errorf("default options as JSON: %v", err)
+	}
+}
+
+// A caller's bugs are named at once, before the loop starts.
+func TestCallerBugs(t *testing.T) {
+	g := gmm2()
+	for _, info := range sampler.All() {
+		panics(t, "bad sigmas", "must decrease", func() { info.Sampler(g.Denoise, []float64{1, 2}, []float64{1, 2}, info.Options()) })
+		panics(t, "bad options", "eta", func() {
+			info.Sampler(g.Denoise, []float64{1, 2}, []float64{1, 0}, sampler.Options{Eta: math.NaN()})
+		})
+		panics(t, "no denoiser", "nil denoiser", func() { info.Sampler(nil, []float64{1}, []float64{1, 0}, info.Options()) })
+	}
+	o := sampler.DefaultOptions()
+	o.Eta = 1
+	panics(t, "no noise source", "Options.Noise is nil", func() { last(sampler.EulerAncestral(g.Denoise, []float64{1, 2}, []float64{2, 1, 0}, o)) })
+}
+
+func TestCountedAndGuided(t *testing.T) {
+	constant := func(v float64) sampler.Denoiser {
+		return func(dst, _ []float64, _ float64) {
+			for i := range dst {
+				dst[i] = v
+			}
+		}
+	}
+	var nc, nu int
+	cond, uncond := sampler.Counted(constant(3), &nc), sampler.Counted(constant(1), &nu)
+	for _, c := range []struct {
+		w, sigma, want float64
+		uncond         int
+	}{{2, 1, 5, 1}, {0, 1, 1, 1}, {1, 1, 3, 0}, {2, 0.5, 5, 1}, {2, 2, 5, 1}, {2, 0.49, 3, 0}, {2, 2.01, 3, 0}} {
+		nc, nu = 0, 0
+		dst := make([]float64, 3)
+		sampler.Guided(cond, uncond, c.w, 0.5, 2)(dst, make([]float64, 3), c.sigma)
+		same(t, "guided", dst, []float64{c.want, c.want, c.want})
+		if nc != 1 || nu != c.uncond {
+			t.Errorf("w %v at %v: %d and %d evaluations, want 1 and %d", c.w, c.sigma, nc, nu, c.uncond)
+		}
+	}
+}
+
+func TestLookup(t *testing.T) {
+	for name, want := range map[string]string{
+		"ddim": "ddim", "DDIM": "ddim", "euler": "ddim", "k_euler": "ddim", "sample-euler": "ddim",
+		"heun": "heun", "k-heun": "heun", "edm": "heun",
+		"dpmpp-2m": "dpmpp-2m", "dpmpp_2m": "dpmpp-2m", "dpm++2m": "dpmpp-2m", "DPM++ 2M": "dpmpp-2m", "k_dpmpp_2m": "dpmpp-2m", "sample_dpmpp_2m": "dpmpp-2m",
+		"euler-ancestral": "euler-ancestral", "euler_a": "euler-ancestral", "Euler a": "euler-ancestral", "k_euler_ancestral": "euler-ancestral", "k_euler_a": "euler-ancestral",
+	} {
+		if info, err := sampler.Lookup(name); err != nil || info.Name != want {
+			t.Errorf("Lookup(%q) = %q, %v, want %q", name, info.Name, err, want)
+		}
+	}
+	for _, name := range []string{"", "eulr", "unipc", "k-", "++"} {
+		_, err := sampler.Lookup(name)
+		if err == nil {
+			t.Errorf("Lookup(%q) found something", name)
+			continue
+		}
+		for _, info := range sampler.All() {
+			if !strings.Contains(err.Error(), info.Name) {
+				t.Errorf("error for %q does not list %s: %v", name, info.Name, err)
+			}
+		}
+	}
+}
+
+// No two solvers share a spelling, and each finds itself.
+func TestTable(t *testing.T) {
+	for _, info := range sampler.All() {
+		for _, n := range append([]string{info.Name}, info.Aliases...) {
+			if got, err := sampler.Lookup(n); err != nil || got.Name != info.Name {
+				t.Errorf("%q belongs to %s but finds %q, %v", n, info.Name, got.Name, err)
+			}
+		}
+		if info.About == "" || info.Order < 1 || info.NFE(18) < 18 {
+			t.Errorf("incomplete entry %+v", info)
+		}
+		if info.Stochastic != (info.Options().Eta > 0) {
+			t.Errorf("%s: stochastic %v, usual eta %v", info.Name, info.Stochastic, info.Eta)
+		}
+	}
+}

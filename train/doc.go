@@ -1,0 +1,27 @@
+// Package train teaches a denoising network from pictures, the way of Karras et al., "Elucidating the Design Space of
+// Diffusion-Based Generative Models" (EDM, arXiv 2206.00364).
+//
+// # Vocabulary
+//
+// A training image y (floats in [-1, 1]) gets noise of level sigma, drawn anew each time from a log-normal density; the
+// network D sees x = y + sigma·n and is asked for y back. The loss of one image is Σ w(sigma)·(D(x; sigma) − y)² with
+// w = (sigma² + sd²)/(sigma·sd)², sd being sigma_data (EDM eq. 2 and table 1). As in EDM's code that is a SUM over the
+// elements of an image, divided by the batch size: a mean over the pictures, not over the pixels.
+//
+// A step is one batch and one update of the weights by Adam. A large batch may be cut into microbatches, whose
+// gradients are added. Beside the weights runs their exponential moving average (EMA), which is what one samples from.
+// Progress is counted in images shown, never in steps or epochs, and so are the learning rate's ramp and the EMA's half-life.
+//
+// # Randomness
+//
+// Training image number k (counted over the whole run) draws its noise level, noise, mirroring and class dropout from
+// streams keyed by (seed, purpose, k), and the order of the pictures is a permutation keyed by (seed, epoch). Nothing else
+// is random, so a run is a function of its options, the pictures and the initial weights: it does not depend on the
+// number of threads, and an interrupted run goes on from its last checkpoint to the same bytes as if it had never stopped.
+//
+// # Where to start
+//
+// Options holds every knob. Trainer is the bare loop: Step after Step, no files. Start and Resume wrap it in a Run: a
+// folder with options.json, stats.jsonl, log.txt and an atomically replaced checkpoint. Optimizer, EDMLoss, EMABeta are
+// the parts that other training loops share. The package knows no network: Network is all it asks of one.
+package train

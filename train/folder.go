@@ -1,0 +1,145 @@
+package train
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"diffuse/checkpoint"
+	"diffuse/dataset"
+)
+
+// The files of a run folder. Pictures and snapshots are named by Tick.Path.
+const (
+	optionsFile    = "options.json"
+	stateFile      = "checkpoint.safetensors"
+	statisticsFile = "stats.jsonl"
+	logFile        = "log.txt"
+)
+
+// A record is the content of options.json: everything that a run's bytes depend on.
+type record struct {
+	Options Options         `json:"options"`
+	Data    dataFacts       `json:"data"`
+	Setup   json.RawMessage `json:"setup"`
+}
+
+// dataFacts describe the data set, so that a run does not go on with another one unnoticed.
+type dataFacts struct {
+	Images   int `json:"images"`
+	Height   int `json:"height"`
+	Width    int `json:"width"`
+	Channels int `json:"channels"`
+	Classes  int `json:"classes"`
+}
+
+// newRecord describes a job.
+func newRecord(o Options, data dataset.Dataset, setup any) (record, error) {
+	r := record{Options: o}
+	r.Data.Images, r.Data.Classes = data.Len(), data.Labels()
+	r.Data.Height, r.Data.Width, r.Data.Channels = data.Size()
+	var err error
+	if r.Setup, err = json.Marshal(setup); err != nil {
+		return record{}, fmt.Errorf("the run's setup as JSON: %w", err)
+	}
+	return r, nil
+}
+
+// write stores the record as options.json in dir.
+func (r record) write(dir string) error {
+	text, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	return checkpoint.AtomicFile(filepath.Join(dir, optionsFile), func(w io.Writer) error {
+		_, err := w.Write(append(text, '\n'))
+		return err
+	})
+}
+
+// ReadOptions returns the options and the setup (the JSON form of Job.Setup) of the run in folder dir, so that a run can be
+// resumed with nothing else given. Unknown fields and invalid options are errors.
+func ReadOptions(dir string) (Options, json.RawMessage, error) {
+	r, err := readRecord(dir)
+	return r.Options, r.Setup, err
+}
+
+func readRecord(dir string) (record, error) {
+	path := filepath.Join(dir, optionsFile)
+	text, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return record{}, fmt.Errorf("%s is not the folder of a training run: %w", dir, err)
+	}
+	if err != nil {
+		return record{}, err
+	}
+	r := record{Options: DefaultOptions()}
+	if err := strictUnmarshal(text, &r); err != nil {
+		return record{}, fmt.Errorf("reading %s: %w", path, err)
+	}
+	if err := r.Options.Validate(); err != nil {
+		return record{}, fmt.Errorf("reading %s: %w", path, err)
+	}
+	return r, nil
+}
+
+// compatible reports how now differs from the record r of a run that is to go on. Without a decay of the learning rate
+// a run may become longer; nothing else may change, because the result would be neither run's.
+func (r record) compatible(now record) error {
+	if r.Options.LRDecay == DecayNone && now.Options.Duration > r.Options.Duration {
+		r.Options.Duration = now.Options.Duration
+	}
+	was, err := generic(r)
+	if err != nil {
+		return err
+	}
+	is, err := generic(now)
+	if err != nil {
+		return err
+	}
+	if d := differences("", was, is); len(d) > 0 {
+		return fmt.Errorf("the run was started with other options: %s", strings.Join(d, "; "))
+	}
+	return nil
+}
+
+// generic turns a value into maps, slices and exact numbers by way of JSON.
+func generic(v any) (any, error) {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber() // seeds have more digits than a float64
+	var g any
+	return g, d.Decode(&g)
+}
+
+// differences names the fields, as paths with dots, in which two generic values differ.
+func differences(path string, was, is any) []string {
+	a, ok := was.(map[string]any)
+	b, ok2 := is.(map[string]any)
+	if ok && ok2 {
+		all := maps.Clone(a)
+		maps.Copy(all, b)
+		var d []string
+		for _, k := range slices.Sorted(maps.Keys(all)) {
+			name := strings.TrimPrefix(path+"."+k, ".")
+			d = append(d, differences(name, a[k], b[k])...)
+		}
+		return d
+	}
+	x, _ := json.Marshal(was)
+	y, _ := json.Marshal(is)
+	if bytes.Equal(x, y) {
+		return nil
+	}
+	return []string{fmt.Sprintf("%s was %s, is %s", strings.TrimPrefix(path, "options."), x, y)}
+}

@@ -1,0 +1,162 @@
+package train
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+
+	"diffuse/checkpoint"
+)
+
+// Stats is one line of stats.jsonl: what happened in one tick. The fields from Seconds on depend on the clock and
+// the machine; all others are the same in every repetition of a run.
+type Stats struct {
+	Tick        int64   `json:"tick"`              // counted from 1
+	Images      int64   `json:"nimg"`              // images shown since the run began
+	Steps       int64   `json:"steps"`             // steps since the run began
+	Loss        float64 `json:"loss"`              // mean of StepResult.Loss over the tick
+	GradNorm    float64 `json:"grad_norm"`         // mean L2 norm of the gradient over the tick
+	MaxGradNorm float64 `json:"max_grad_norm"`     // largest L2 norm of the gradient in the tick
+	LR          float64 `json:"lr"`                // learning rate of the last step
+	EMABeta     float64 `json:"ema_beta"`          // share of the old average in the last step
+	Seconds     float64 `json:"sec_per_tick"`      // time spent in steps (in this session, if the tick was interrupted)
+	Maintenance float64 `json:"sec_maintenance"`   // time spent on pictures, snapshots and checkpoints since the line before
+	Rate        float64 `json:"images_per_sec"`    // images per second of step time
+	PeakMemory  int64   `json:"peak_memory_bytes"` // most memory the process has held so far
+	Time        float64 `json:"timestamp"`         // seconds since 1970
+}
+
+func (s Stats) String() string {
+	return fmt.Sprintf("tick %d  loss %.5g  gradient %.4g  lr %.4g  %.1f s/tick  %.1f images/s  peak memory %.0f MB",
+		s.Tick, s.Loss, s.GradNorm, s.LR, s.Seconds, s.Rate, float64(s.PeakMemory)/1e6)
+}
+
+// A journal is the pair of files that a run appends to. Every line carries the number of images shown before it was
+// written, so that lines which a crash left behind the last checkpoint can be found and dropped.
+type journal struct {
+	stats, log *os.File
+	echo       func(line string) // may be nil
+}
+
+// openJournal opens the two files in dir for appending, after dropping lines from beyond `images` shown.
+func openJournal(dir string, images int64, echo func(string)) (*journal, error) {
+	stats, log := filepath.Join(dir, statisticsFile), filepath.Join(dir, logFile)
+	if err := rewind(stats, images, statsImages); err != nil {
+		return nil, err
+	}
+	if err := rewind(log, images, logImages); err != nil {
+		return nil, err
+	}
+	j := &journal{echo: echo}
+	var err error
+	if j.stats, err = os.OpenFile(stats, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o666); err != nil {
+		return nil, err
+	}
+	if j.log, err = os.OpenFile(log, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o666); err != nil {
+		j.stats.Close()
+		return nil, err
+	}
+	return j, nil
+}
+
+// rewind cuts the file at path after its last line from at most `images` shown, as told by parse; a line that
+// cannot be parsed was cut short by a crash. A missing file is an empty one.
+func rewind(path string, images int64, parse func(line []byte) (int64, bool)) error {
+	text, err := os.ReadFile(path)
+	if os.IsNotExist(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	keep := 0
+	for keep < len(text) {
+		end := bytes.IndexByte(text[keep:], '\n')
+		if end < 0 {
+			break
+		}
+		if n, ok := parse(text[keep : keep+end]); !ok || n > images {
+			break
+		}
+		keep += end + 1
+	}
+	if keep == len(text) {
+		return nil
+	}
+	return checkpoint.AtomicFile(path, func(w io.Writer) error {
+		_, err := w.Write(text[:keep])
+		return err
+	})
+}
+
+func statsImages(line []byte) (int64, bool) {
+	var s Stats
+	err := json.Unmarshal(line, &s)
+	return s.Images, err == nil
+}
+
+func logImages(line []byte) (int64, bool) {
+	fields := strings.Fields(string(line))
+	if len(fields) == 0 {
+		return 0, false
+	}
+	n, err := strconv.ParseInt(fields[0], 10, 64)
+	return n, err == nil
+}
+
+// tick appends a line of statistics to both files.
+func (j *journal) tick(s Stats) error {
+	line, err := json.Marshal(s)
+	if err != nil {
+		return fmt.Errorf("statistics: %w", err)
+	}
+	if _, err := j.stats.Write(append(line, '\n')); err != nil {
+		return err
+	}
+	return j.say(s.Images, "%v", s)
+}
+
+// say appends a line to the log.
+func (j *journal) say(images int64, format string, args ...any) error {
+	text := strings.ReplaceAll(fmt.Sprintf(format, args...), "\n", " ")
+	if j.echo != nil {
+		j.echo(text)
+	}
+	_, err := fmt.Fprintf(j.log, "%10d  %s\n", images, text)
+	return err
+}
+
+// sync flushes both files to the disk: what a checkpoint follows must not be lost after it.
+func (j *journal) sync() error {
+	if err := j.stats.Sync(); err != nil {
+		return err
+	}
+	return j.log.Sync()
+}
+
+func (j *journal) close() {
+	j.stats.Close()
+	j.log.Close()
+}
+
+// peakMemory returns the most memory that the process has held: what Linux reports, elsewhere what Go's runtime asked for.
+func peakMemory() int64 {
+	if text, err := os.ReadFile("/proc/self/status"); err == nil {
+		for line := range strings.Lines(string(text)) {
+			if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+				if kb, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64); err == nil {
+					return kb << 10
+				}
+			}
+		}
+	}
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.Sys)
+}

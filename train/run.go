@@ -1,0 +1,280 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"diffuse/dataset"
+)
+
+// A Job is all that a run consists of. Net starts from its present weights; EMA is a second network of the same shape.
+// The hooks may be nil; they run between steps, and an error from one stops the run.
+type Job struct {
+	Options  Options
+	Setup    any // what else the result depends on (network, data set's path, …), stored in options.json; must turn into JSON
+	Net, EMA Network
+	Data     dataset.Dataset
+
+	Pictures func(Tick) error // draws the grid of pictures, every Options.PictureTicks and at the end
+	Snapshot func(Tick) error // saves EMA as a model, every Options.SnapshotTicks and at the end
+	Progress func(Progress)   // called after every step
+	Log      func(string)     // receives the lines of log.txt
+}
+
+// Tick tells the hooks where the run is.
+type Tick struct {
+	Dir   string // the run folder
+	Stats Stats
+	Last  bool // the run is complete
+}
+
+// Path returns the name of a file of this tick in the run folder, for example run/snapshot-000200704.safetensors for
+// Path("snapshot", ".safetensors") after 200,704 images. A repetition of the tick gets the same name.
+func (t Tick) Path(prefix, ext string) string {
+	return filepath.Join(t.Dir, fmt.Sprintf("%s-%09d%s", prefix, t.Stats.Images, ext))
+}
+
+// A Run is a training run with its folder. It belongs to one goroutine.
+type Run struct {
+	Dir string
+	*Trainer
+
+	job     Job
+	totals  totals
+	journal *journal
+	clock   meter
+	saved   int64 // images at the last checkpoint, -1 before the first
+}
+
+// Interrupted is the error of a run that was cancelled. All its progress is in the checkpoint: Resume goes on from there.
+type Interrupted struct {
+	Dir      string
+	Images   int64 // shown so far
+	Duration int64 // to show in all
+	cause    error
+}
+
+func (e *Interrupted) Error() string {
+	return fmt.Sprintf("training was interrupted after %d of %d images; %s holds a checkpoint", e.Images, e.Duration, e.Dir)
+}
+
+// Unwrap returns the context's error.
+func (e *Interrupted) Unwrap() error { return e.cause }
+
+// ErrExists is wrapped by Start's error when there is already something in the run's folder.
+var ErrExists = errors.New("the folder is not empty")
+
+// Start begins a run in folder dir, which must be empty or not exist yet, and writes its first checkpoint. Close the Run.
+func Start(dir string, job Job) (*Run, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("starting a run: %w", err)
+	}
+	if len(entries) > 0 {
+		return nil, fmt.Errorf("starting a run in %s: %w", dir, ErrExists)
+	}
+	rec, err := newRecord(job.Options, job.Data, job.Setup)
+	if err != nil {
+		return nil, err
+	}
+	t, err := NewTrainer(job.Options, job.Net, job.EMA, job.Data)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return nil, fmt.Errorf("starting a run: %w", err)
+	}
+	if err := rec.write(dir); err != nil {
+		return nil, err
+	}
+	return open(dir, job, t, totals{}, -1, "started")
+}
+
+// Resume goes on with the run in folder dir from its last checkpoint; a run that was killed before its first one begins
+// anew from the job's weights, which its maker must have made the same way. Lines of the journal from after the
+// checkpoint are dropped: those steps are done again. The job must be the one the run was started with, except that a
+// run without a decay of its learning rate may get a longer Duration; an error names the options that differ. Close the Run.
+func Resume(dir string, job Job) (*Run, error) {
+	was, err := readRecord(dir)
+	if err != nil {
+		return nil, fmt.Errorf("resuming: %w", err)
+	}
+	now, err := newRecord(job.Options, job.Data, job.Setup)
+	if err != nil {
+		return nil, err
+	}
+	if err := was.compatible(now); err != nil {
+		return nil, fmt.Errorf("resuming %s: %w", dir, err)
+	}
+	t, err := NewTrainer(job.Options, job.Net, job.EMA, job.Data)
+	if err != nil {
+		return nil, err
+	}
+	var tot totals
+	saved, path := int64(-1), filepath.Join(dir, stateFile)
+	if _, err := os.Stat(path); err == nil {
+		if tot, err = t.readState(path); err != nil {
+			return nil, fmt.Errorf("resuming: %w", err)
+		}
+		saved = t.Images
+	} else if !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("resuming: %w", err)
+	}
+	if was.Options != now.Options {
+		if err := now.write(dir); err != nil {
+			return nil, err
+		}
+	}
+	sweep(dir)
+	return open(dir, job, t, tot, saved, "resumed")
+}
+
+// sweep removes half-written files that a killed run left behind (named by checkpoint.AtomicFile).
+func sweep(dir string) {
+	left, _ := filepath.Glob(filepath.Join(dir, ".*.????????.tmp"))
+	for _, path := range left {
+		os.Remove(path) // only litter: nobody reads them
+	}
+}
+
+func open(dir string, job Job, t *Trainer, tot totals, saved int64, how string) (*Run, error) {
+	j, err := openJournal(dir, t.Images, job.Log)
+	if err != nil {
+		return nil, err
+	}
+	r := &Run{Dir: dir, Trainer: t, job: job, totals: tot, journal: j, saved: saved}
+	err = j.say(t.Images, "%s: %d of %d images shown, batch %d, %d parameter tensors", how, t.Images, t.Options.Duration, t.Options.Batch, len(t.Adam.Names))
+	if err == nil && saved < 0 {
+		err = r.checkpoint()
+	}
+	if err != nil {
+		j.close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// Close closes the run's files. It writes no checkpoint.
+func (r *Run) Close() error {
+	r.journal.close()
+	return nil
+}
+
+// Train trains until Options.Duration images have been shown. When ctx is cancelled it finishes the step, writes a
+// checkpoint and returns an *Interrupted. After any other error the last checkpoint is untouched, and the log says why.
+func (r *Run) Train(ctx context.Context) error {
+	r.clock.start(r.Images)
+	for r.Images < r.Options.Duration {
+		if ctx.Err() != nil {
+			if err := r.interrupt(); err != nil {
+				return r.fail(err)
+			}
+			return &Interrupted{Dir: r.Dir, Images: r.Images, Duration: r.Options.Duration, cause: context.Cause(ctx)}
+		}
+		s, err := r.Step()
+		if err != nil {
+			return r.fail(err)
+		}
+		r.totals.add(s)
+		r.clock.step(r.Images, s.Loss)
+		if r.job.Progress != nil {
+			r.job.Progress(r.clock.progress(r.Options.Duration))
+		}
+		last := r.Images >= r.Options.Duration
+		if last || r.Images/r.Options.Tick > (r.Images-int64(r.Options.Batch))/r.Options.Tick {
+			if err := r.tick(s, last); err != nil {
+				return r.fail(err)
+			}
+		}
+	}
+	return nil
+}
+
+// tick writes a line of statistics, calls the hooks that are due and then writes the checkpoint, so that whatever the
+// checkpoint counts as done is done.
+func (r *Run) tick(s StepResult, last bool) error {
+	if err := r.healthy(); err != nil {
+		return err
+	}
+	r.totals.ticks++
+	n := float64(r.totals.steps)
+	st := Stats{
+		Tick: r.totals.ticks, Images: r.Images, Steps: r.Adam.Steps,
+		Loss: r.totals.loss / n, GradNorm: r.totals.gradNorm / n, MaxGradNorm: r.totals.maxNorm,
+		LR: s.LR, EMABeta: s.EMABeta,
+		PeakMemory: peakMemory(), Time: float64(time.Now().UnixMilli()) / 1000,
+	}
+	st.Seconds, st.Maintenance, st.Rate = r.clock.lap()
+	r.totals = totals{ticks: r.totals.ticks}
+	if err := r.journal.tick(st); err != nil {
+		return err
+	}
+	due := func(every int) bool { return last || every > 0 && st.Tick%int64(every) == 0 }
+	t := Tick{Dir: r.Dir, Stats: st, Last: last}
+	if r.job.Pictures != nil && due(r.Options.PictureTicks) {
+		if err := r.job.Pictures(t); err != nil {
+			return fmt.Errorf("drawing pictures after %d images: %w", r.Images, err)
+		}
+	}
+	if r.job.Snapshot != nil && due(r.Options.SnapshotTicks) {
+		if err := r.job.Snapshot(t); err != nil {
+			return fmt.Errorf("saving a snapshot after %d images: %w", r.Images, err)
+		}
+	}
+	if due(r.Options.CheckpointTicks) {
+		if err := r.checkpoint(); err != nil {
+			return err
+		}
+	}
+	r.clock.pause()
+	return nil
+}
+
+// healthy finds out whether the last update left weights that are not finite, before anything of it is saved.
+func (r *Run) healthy() error {
+	if _, bad := r.Adam.Norm(r.Adam.Data()); bad >= 0 {
+		return r.nonFinite("the weights %s are not finite", r.Adam.Names[bad])
+	}
+	return nil
+}
+
+// checkpoint makes the present state the one that Resume finds, unless it is already.
+func (r *Run) checkpoint() error {
+	if r.saved == r.Images {
+		return nil
+	}
+	if err := r.journal.sync(); err != nil {
+		return err
+	}
+	if err := r.writeState(filepath.Join(r.Dir, stateFile), r.totals); err != nil {
+		return fmt.Errorf("saving the state after %d images: %w", r.Images, err)
+	}
+	r.saved = r.Images
+	return nil
+}
+
+// interrupt ends a cancelled run in good order.
+func (r *Run) interrupt() error {
+	if err := r.healthy(); err != nil {
+		return err
+	}
+	if err := r.journal.say(r.Images, "interrupted"); err != nil {
+		return err
+	}
+	return r.checkpoint()
+}
+
+// fail logs an error that ends the run and says which checkpoint is left.
+func (r *Run) fail(err error) error {
+	if r.saved >= 0 {
+		err = fmt.Errorf("training stopped: %w; the last good checkpoint in %s is from %d images", err, r.Dir, r.saved)
+	}
+	if e := r.journal.say(r.Images, "%v", err); e != nil {
+		return errors.Join(err, e)
+	}
+	return err
+}

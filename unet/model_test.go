@@ -1,0 +1,221 @@
+package unet_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"diffuse/checkpoint"
+	"diffuse/internal/golden"
+	"diffuse/schedule"
+	"diffuse/tensor"
+	"diffuse/unet"
+)
+
+func tinyConfig() unet.Config {
+	c := unet.DefaultConfig("song")
+	c.Resolution, c.InChannels, c.OutChannels, c.LabelDim = 8, 1, 1, 3
+	c.ModelChannels, c.ChannelMult, c.NumBlocks, c.AttnResolutions = 8, []int{1, 2}, 1, []int{4}
+	return c
+}
+
+func tinyModel(t testing.TB, c unet.Config) *unet.Model {
+	t.Helper()
+	n, err := unet.New(c, rand.New(rand.NewPCG(1, 2)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &unet.Model{Net: n, Card: unet.Card{Config: c, Precond: "edm", SigmaData: 0.5, ImageRange: [2]float64{-1, 1},
+		Classes: []string{"a", "b", "c"}, Training: json.RawMessage(`{"images":5}`)}}
+}
+
+// TestModelRoundTrip saves and loads a model; float32 keeps every bit.
+func TestModelRoundTrip(t *testing.T) {
+	for _, kind := range []string{"positional", "fourier"} {
+		c := tinyConfig()
+		c.EmbeddingType = kind
+		m := tinyModel(t, c)
+		path := filepath.Join(t.TempDir(), "m.safetensors")
+		if err := m.Save(path, checkpoint.F32); err != nil {
+			t.Fatal(err)
+		}
+		got, err := unet.LoadModel(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a, b := fmt.Sprintf("%+v", m.Card), fmt.Sprintf("%+v", got.Card); a != b {
+			t.Errorf("card\n%s\nwant\n%s", b, a)
+		}
+		x := tensor.New(2, 8, 8, 1)
+		x.Data[5] = 1
+		in := unet.Inputs{Labels: []int{0, 2}}
+		golden.Close(t, "output of the loaded network", got.Net.Forward(nil, x, []float32{0.1, 0.2}, in).Data,
+			m.Net.Forward(nil, x, []float32{0.1, 0.2}, in).Data, 0)
+		golden.Close(t, "output of a clone", m.Net.Clone().Forward(nil, x, []float32{0.1, 0.2}, in).Data,
+			m.Net.Forward(nil, x, []float32{0.1, 0.2}, in).Data, 0)
+	}
+}
+
+// TestLoadModelErrors: whatever is wrong with a file is named.
+func TestLoadModelErrors(t *testing.T) {
+	for want, spoil := range map[string]func(f *checkpoint.File){
+		"not a diffuse model":                         func(f *checkpoint.File) { delete(f.Meta, "format") },
+		"newer than this program":                     func(f *checkpoint.File) { f.Meta["format"] = "diffuse-model-9" },
+		"unknown field":                               func(f *checkpoint.File) { f.Meta["card"] = `{"colour":1}` },
+		"reading the model card":                      func(f *checkpoint.File) { f.Meta["card"] = `{` },
+		`tensor "map_layer0.bias" is missing`:         func(f *checkpoint.File) { delete(f.Tensors, "map_layer0.bias") },
+		`tensor "extra" is not part of this network`:  func(f *checkpoint.File) { f.Tensors["extra"] = checkpoint.Float32([]int{1}, []float32{1}) },
+		`tensor "map_layer0.bias": shape [1], want [`: func(f *checkpoint.File) { f.Tensors["map_layer0.bias"] = checkpoint.Float32([]int{1}, []float32{1}) },
+		`names 2 classes, the network has 3`: func(f *checkpoint.File) {
+			f.Meta["card"] = strings.Replace(f.Meta["card"], `["a","b","c"]`, `["a","b"]`, 1)
+		},
+		`model_type "dit": want one of ["song" "adm"]`: func(f *checkpoint.File) { f.Meta["card"] = strings.Replace(f.Meta["card"], `"song"`, `"dit"`, 1) },
+	} {
+		f, err := tinyModel(t, tinyConfig()).File(checkpoint.F32)
+		if err != nil {
+			t.Fatal(err)
+		}
+		spoil(f)
+		path := filepath.Join(t.TempDir(), "m.safetensors")
+		if err := checkpoint.WriteFile(path, f); err != nil {
+			t.Fatal(err)
+		}
+		_, err = unet.LoadModel(path)
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {
+			t.Errorf("got %v, want it to name the file and %q", err, want)
+		}
+	}
+}
+
+// TestConfigErrors: each impossible value is named, sizes by the multiple.
+func TestConfigErrors(t *testing.T) {
+	for want, spoil := range map[string]func(c *unet.Config){
+		`model_type "vit"`:           func(c *unet.Config) { c.ModelType = "vit" },
+		"in_channels is 0":           func(c *unet.Config) { c.InChannels = 0 },
+		"multiples of 2":             func(c *unet.Config) { c.Resolution = 7 },
+		"multiples of 8 (patch of 4": func(c *unet.Config) { c.Resolution, c.PatchSize = 12, 4 },
+		"channel_mult has 0 levels":  func(c *unet.Config) { c.ChannelMult = nil },
+		"dropout is 1":               func(c *unet.Config) { c.Dropout = 1 },
+		`encoder_type "u"`:           func(c *unet.Config) { c.EncoderType = "u" },
+		"resample_filter has 3 taps": func(c *unet.Config) { c.ResampleFilter = []float32{1, 2, 1} },
+		"adm has positional":         func(c *unet.Config) { c.ModelType, c.EncoderType = "adm", "residual" },
+	} {
+		c := tinyConfig()
+		spoil(&c)
+		if _, err := unet.New(c, nil); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+	if _, err := unet.ParseConfig([]byte(`{"model_channel":3}`)); err == nil || !strings.Contains(err.Error(), "unknown field") {
+		t.Errorf("unknown field accepted: %v", err)
+	}
+	if c, err := unet.ParseConfig([]byte(tinyConfig().JSON())); err != nil || c.JSON() != tinyConfig().JSON() {
+		t.Errorf("config changed on its way through JSON: %v", err)
+	}
+}
+
+// TestBatchAndThreads: a picture's bytes depend neither on the pictures
+// beside it nor on the number of threads.
+func TestBatchAndThreads(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+	c := tinyConfig()
+	c.ModelChannels = 32
+	m := tinyModel(t, c)
+	r := rand.New(rand.NewPCG(7, 8))
+	x := make([]float64, 7*64)
+	for i := range x {
+		x[i] = r.NormFloat64()
+	}
+	labels := []int{0, 1, 2, -1, 0, 1, 2}
+	denoise := func(threads, i, j int) []float64 {
+		runtime.GOMAXPROCS(threads)
+		d, err := m.Denoiser(labels[i:j])
+		if err != nil {
+			t.Fatal(err)
+		}
+		y := make([]float64, 64*(j-i))
+		d.At(y, x[64*i:64*j], 1.5)
+		return y
+	}
+	want := denoise(1, 0, 7)
+	for _, threads := range []int{1, 2, 4} {
+		golden.Close(t, "7 at once", denoise(threads, 0, 7), want, 0)
+		for i := range 7 {
+			golden.Close(t, "one alone", denoise(threads, i, i+1), want[64*i:64*(i+1)], 0)
+		}
+	}
+}
+
+// TestInferenceReusesBuffers: after a first pass, another allocates next to
+// nothing compared with its activations.
+func TestInferenceReusesBuffers(t *testing.T) {
+	m := tinyModel(t, tinyConfig())
+	d := unet.Denoiser{Net: m.Net, Precond: schedule.EDM(0.5)}
+	x := tensor.New(64, 8, 8, 1)
+	sigma := make([]float64, 64)
+	for i := range sigma {
+		sigma[i] = 1
+	}
+	pass := func() { tensor.Recycle(nil, d.Denoise(nil, x, sigma, unet.Inputs{})) }
+	pass()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range 10 {
+		pass()
+	}
+	runtime.ReadMemStats(&after)
+	perPass := (after.TotalAlloc - before.TotalAlloc) / 10
+	activation := uint64(64 * 8 * 8 * 8 * 4) // one tensor of the finest level
+	if perPass > 4*activation {              // some thirty tensors of that size pass through
+		t.Errorf("a pass allocates %d bytes, one activation is %d", perPass, activation)
+	}
+}
+
+func ExampleLoadModel() {
+	c := unet.DefaultConfig("song")
+	c.Resolution, c.ModelChannels, c.ChannelMult, c.NumBlocks = 16, 8, []int{1, 2}, 1
+	net, err := unet.New(c, rand.New(rand.NewPCG(1, 1)))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	dir, _ := os.MkdirTemp("", "example")
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "model.safetensors")
+	m := &unet.Model{Net: net, Card: unet.Card{Precond: "edm", SigmaData: 0.5, ImageRange: [2]float64{-1, 1}}}
+	if err := m.Save(path, checkpoint.BF16); err != nil {
+		fmt.Println(err)
+		return
+	}
+	m, err = unet.LoadModel(path)
+	fmt.Println(m.Net.Skips(), "skip connections,", m.Config.Multiple(), "divides the sizes,", err)
+	// Output: 4 skip connections, 2 divides the sizes, <nil>
+}
+
+// FuzzReadModel: no bytes crash the reader of model files.
+func FuzzReadModel(f *testing.F) {
+	file, err := tinyModel(f, tinyConfig()).File(checkpoint.BF16)
+	if err != nil {
+		f.Fatal(err)
+	}
+	var b bytes.Buffer
+	if err := checkpoint.Write(&b, file); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b.Bytes())
+	f.Fuzz(func(t *testing.T, data []byte) {
+		file, err := checkpoint.OpenBytes(data)
+		if err != nil {
+			return
+		}
+		if card, err := unet.ReadCard(file); err == nil && card.Config.ModelChannels < 64 && len(card.Config.ChannelMult) < 4 {
+			unet.ReadModel(file)
+		}
+	})
+}
