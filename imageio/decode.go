@@ -62,30 +62,17 @@ func (f format) matches(b []byte) bool {
 var ErrFormat = errors.New("not a PNG, JPEG, GIF, BMP, TIFF or WebP picture")
 
 // Decode reads a picture, recognised by its first bytes. Grey files give 1 channel, files with opacity 4, others 3; deeper
-// channels are cut to 8 bits. A picture of more than limit pixels (DefaultPixels if limit is 0) is refused on the strength of its header, before anything of its
-// size is allocated.
+// channels are cut to 8 bits. A picture of more than limit pixels (DefaultPixels if limit is 0) is refused on the strength
+// of its header, before anything of its size is allocated.
 func Decode(r io.Reader, limit int) (Image, error) {
 	if limit <= 0 {
 		limit = DefaultPixels
 	}
-	b := bufio.NewReaderSize(r, 1<<16)
-	head, err := b.Peek(16)
-	if err != nil && err != io.EOF {
-		return Image{}, err
-	}
-	all := formats()
-	at := slices.IndexFunc(all, func(f format) bool { return f.matches(head) })
-	if at < 0 {
-		return Image{}, ErrFormat
-	}
-	f := all[at]
 	var read bytes.Buffer
-	c, err := f.config(io.TeeReader(b, &read))
+	b := bufio.NewReaderSize(r, 1<<16)
+	f, c, err := header(b, &read)
 	if err != nil {
-		return Image{}, fmt.Errorf("%s header: %w", f.name, noEOF(err))
-	}
-	if c.Width < 1 || c.Height < 1 {
-		return Image{}, fmt.Errorf("%s picture of %d×%d pixels", f.name, c.Height, c.Width)
+		return Image{}, err
 	}
 	if c.Height > limit/c.Width {
 		return Image{}, fmt.Errorf("%s picture of %d×%d pixels is larger than %d pixels", f.name, c.Height, c.Width, limit)
@@ -102,6 +89,41 @@ func Decode(r io.Reader, limit int) (Image, error) {
 		return Image{}, fmt.Errorf("%s picture of %d×%d pixels, but its header says %d×%d", f.name, bounds.Dy(), bounds.Dx(), c.Height, c.Width)
 	}
 	return fromImage(m, bounds), nil
+}
+
+// DecodeSize reads the header of a picture only: its height and width in pixels, and whether it is grey.
+func DecodeSize(r io.Reader) (h, w int, grey bool, err error) {
+	_, c, err := header(bufio.NewReaderSize(r, 4096), nil)
+	if err != nil {
+		return 0, 0, false, err
+	}
+	return c.Height, c.Width, c.ColorModel == color.GrayModel || c.ColorModel == color.Gray16Model, nil
+}
+
+// header recognises the format and reads the header, and copies what it consumed to read unless that is nil.
+func header(b *bufio.Reader, read *bytes.Buffer) (f format, c image.Config, err error) {
+	head, err := b.Peek(16)
+	if err != nil && err != io.EOF {
+		return f, c, err
+	}
+	all := formats()
+	at := slices.IndexFunc(all, func(f format) bool { return f.matches(head) })
+	if at < 0 {
+		return f, c, ErrFormat
+	}
+	f = all[at]
+	r := io.Reader(b)
+	if read != nil {
+		r = io.TeeReader(b, read)
+	}
+	c, err = f.config(r)
+	if err != nil {
+		return f, c, fmt.Errorf("%s header: %w", f.name, noEOF(err))
+	}
+	if c.Width < 1 || c.Height < 1 {
+		return f, c, fmt.Errorf("%s picture of %d×%d pixels", f.name, c.Height, c.Width)
+	}
+	return f, c, nil
 }
 
 func noEOF(err error) error {
