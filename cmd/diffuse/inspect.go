@@ -19,7 +19,6 @@ import (
 	"diffuse/imageio"
 	"diffuse/sampler"
 	"diffuse/train"
-	"diffuse/unet"
 	"diffuse/zoo"
 )
 
@@ -248,7 +247,7 @@ func inspectTensors(path string) (*finding, error) {
 		return nil, fmt.Errorf("inspect: %w", err)
 	}
 	defer c.Close()
-	if !unet.IsModel(c) {
+	if !strings.HasPrefix(c.Meta["format"], "diffuse-model-") {
 		return describeTensors("safetensors file", c), nil
 	}
 	f, err := describeModel(c)

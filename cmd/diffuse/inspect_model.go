@@ -79,7 +79,7 @@ var levelName = regexp.MustCompile(`^(enc|dec)\.(\d+)x\d+_([a-z]+)`)
 func networkCost(n *unet.Net) modelCost {
 	var c modelCost
 	index := map[string]int{}
-	walk := activationWalk{skips: map[string]int{}}
+	var walk activationWalk
 	top := n.Resolution / n.PatchSize
 	for name, w := range n.Params() {
 		level, side, role := "embedding", 1, ""
@@ -139,7 +139,6 @@ type activationWalk struct {
 	alive int   // sum of stack
 	peak  int
 	kept  int
-	skips map[string]int
 }
 
 // parameter notes one parameter; a new block closes the one before.

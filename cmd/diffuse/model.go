@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -125,8 +126,14 @@ func fromNetwork(net *unet.Model) (*model, error) {
 		return nil, err
 	}
 	c := net.Net.Config
+	size := trainingCard{Height: c.Resolution, Width: c.Resolution}
+	// Models of other origin may have another kind of record here, or none: then the network's own size holds.
+	var trained trainingCard
+	if json.Unmarshal(net.Training, &trained) == nil && c.CheckSize(trained.Height, trained.Width) == nil {
+		size = trained
+	}
 	return &model{
-		channels: c.InChannels, height: c.Resolution, width: c.Resolution,
+		channels: c.InChannels, height: size.Height, width: size.Width,
 		labels: c.LabelDim, classes: net.Classes, low: net.ImageRange[0], high: net.ImageRange[1],
 		precond: p, defaults: edmSettings(), net: net,
 	}, nil
@@ -157,7 +164,7 @@ func (m *model) denoiser(labels []int) sampler.Denoiser {
 	if m.gmm != nil {
 		return m.gmm.Denoise
 	}
-	d := unet.Denoiser{Net: m.net.Net, Precond: m.precond}
+	d := unet.Denoiser{Net: m.net.Net, Precond: m.precond, Height: m.height, Width: m.width}
 	if m.labels > 0 {
 		d.Labels = labels
 	}

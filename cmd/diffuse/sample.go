@@ -34,11 +34,14 @@ type sampleOptions struct {
 	given func(flag string) bool // whether the user typed a flag
 }
 
+// defaultBatch is the number of pictures computed together unless --batch says otherwise.
+const defaultBatch = 16
+
 // defaultPicture is where the grid goes if no other output is asked for.
 const defaultPicture = "diffuse.png"
 
 func sampleCommand(u *ui) *cobra.Command {
-	o := &sampleOptions{batch: 16, sampler: "heun", grid: defaultGrid(), solver: sampler.DefaultOptions(), guidance: 1, scale: 1}
+	o := &sampleOptions{batch: defaultBatch, sampler: "heun", grid: defaultGrid(), solver: sampler.DefaultOptions(), guidance: 1, scale: 1}
 	c := &cobra.Command{
 		Use:   "sample [MODEL]",
 		Short: "Draw pictures",
