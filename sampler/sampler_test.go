@@ -239,6 +239,21 @@ func TestLookup(t *testing.T) {
 	}
 }
 
+// Heun's cost for common step counts (EDM: 35 evaluations for CIFAR-10, 79 for faces, 511 for ImageNet).
+func TestHeunEvaluations(t *testing.T) {
+	info, err := sampler.Lookup("heun")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for steps, want := range map[int]int{5: 9, 10: 19, 18: 35, 20: 39, 40: 79, 256: 511} {
+		calls := 0
+		last(info.Sampler(sampler.Counted(gmm2().Denoise, &calls), []float64{1, 2}, schedule.Karras(steps, .002, 80, 7), info.Options()))
+		if calls != want || info.NFE(steps) != want {
+			t.Errorf("%d steps: %d evaluations, table %d, want %d", steps, calls, info.NFE(steps), want)
+		}
+	}
+}
+
 // No two solvers share a spelling, and each finds itself.
 func TestTable(t *testing.T) {
 	for _, info := range sampler.All() {

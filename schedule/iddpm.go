@@ -27,8 +27,8 @@ func IDDPM(c1, c2 float64, M int) Precond {
 }
 
 // IDDPMLevels returns the M+1 levels u_0 > ... > u_M = 0 of improved DDPM, from u_M downwards in index:
-// u_{j-1} = sqrt((u_j²+1)/max(a(j-1)/a(j), c1) - 1) with a(j) = sin²(pi/2 · j/(M(c2+1))) (EDM table 1 and
-// eq. 166). They are computed in float32 as the reference's buffer is, which puts the small end 5e-4 off the exact
+// u_{j-1} = sqrt((u_j²+1)/max(a(j-1)/a(j), c1) - 1) with a(j) = sin²(pi/2 · j/(M(c2+1))) (EDM table 1,
+// column iDDPM). They are computed in float32 as the reference's buffer is, which puts the small end 5e-4 off the exact
 // values; they agree with that buffer to 1e-6, the rest being the last bit of its sine. M must be at least 1.
 func IDDPMLevels(c1, c2 float64, M int) []float64 {
 	bar := func(j int) float32 {

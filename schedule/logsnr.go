@@ -38,7 +38,7 @@ const (
 )
 
 // Cosine is the bounded cosine schedule of simple diffusion, logsnr(t) = -2 ln tan(a + t(b-a)) with a and b set
-// so that it runs from Max at t = 0 to Min at t = 1 (arXiv 2301.11093, section 2 and appendix).
+// so that it runs from Max at t = 0 to Min at t = 1 (arXiv 2301.11093).
 type Cosine struct{ Min, Max float64 }
 
 // DefaultCosine returns the bounds of the paper, logSNR from 15 (clean) down to -15 (noisy).

@@ -6,8 +6,9 @@
 // A weight list has one rho per concatenation in the order the decoder meets them: index 0 is the deepest
 // (lowest resolution, "bottom"), the last one has the picture's full size ("top"). EDM's CIFAR-10 network has 15,
 // its ImageNet-64 network 16. The paper uses one rho for all, or a straight ramp from a smaller rho at the
-// bottom to a larger one at the top, 0.5 to 1 for instance. Good values rise with the number of steps: about
-// 0.65 to 0.78 for ten evaluations, 0.85 at 39, 0.91 to 0.98 for one-step students.
+// bottom to a larger one at the top, 0.5 to 1 for instance. For EDM's ImageNet-64 network it reports
+// values that rise with the number of steps, about 0.65 to 0.78 around ten and 0.85 at 39 evaluations, and 0.91 to
+// 0.98 for one-step students.
 //
 // [Ramp] makes a ramp, [Parse] reads what a user types; the network applies the list.
 package skiptune

@@ -6,9 +6,13 @@ import (
 )
 
 // The free list keeps dead buffers by size class: four classes to a power of
-// two, so at most a quarter of a buffer is wasted. sync.Pool lets the garbage
-// collector take what stays unused.
-var classes [4 * 48]sync.Pool
+// two, so at most a quarter of a buffer is wasted. It is a plain list, not a
+// sync.Pool: the garbage collector would empty that in the middle of a
+// training step, whose buffers would then be allocated and zeroed again.
+var free struct {
+	sync.Mutex
+	class [4 * 48][][]float32
+}
 
 // sizeClass returns the class whose buffers hold at least n floats, and how
 // many they hold.
@@ -24,9 +28,14 @@ func sizeClass(n int) (class, size int) {
 // take returns a buffer of n floats with undefined contents.
 func take(n int) []float32 {
 	class, size := sizeClass(n)
-	if p, ok := classes[class].Get().(*[]float32); ok {
-		return (*p)[:n]
+	free.Lock()
+	if l := free.class[class]; len(l) > 0 {
+		b := l[len(l)-1]
+		free.class[class] = l[:len(l)-1]
+		free.Unlock()
+		return b[:n]
 	}
+	free.Unlock()
 	return make([]float32, n, size)
 }
 
@@ -43,8 +52,9 @@ func give(b []float32) {
 	if size != cap(b) || cap(b) == 0 {
 		return // not one of ours
 	}
-	b = b[:0]
-	classes[class].Put(&b)
+	free.Lock()
+	free.class[class] = append(free.class[class], b[:0])
+	free.Unlock()
 }
 
 // Recycle gives the buffers of intermediate results back for reuse when t is
