@@ -1,0 +1,282 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"diffuse/checkpoint"
+	"diffuse/dataset"
+	"diffuse/imageio"
+	"diffuse/sampler"
+	"diffuse/train"
+	"diffuse/zoo"
+)
+
+func inspectCommand(u *ui) *cobra.Command {
+	return &cobra.Command{
+		Use:   "inspect X",
+		Short: "Say what a file or folder is",
+		Long: `Say what a file or folder is: a model (configuration, parameters, arithmetic and
+memory per level, how it was trained), a training run, other safetensors and
+npz files (arrays), a data set, a picture (and the parameters that made it), or
+an embedded model. The kind is found from the content, not from the name.`,
+		Example: `  diffuse inspect fashion
+  diffuse inspect runs/mine
+  diffuse inspect out/000017.png --json`,
+		Args:              between(1, 1, "one file, folder or embedded model"),
+		ValidArgsFunction: completeModel,
+		RunE:              func(_ *cobra.Command, args []string) error { return runInspect(u, args[0]) },
+	}
+}
+
+// A finding is what inspect learned: facts in order for people, and the same as a value for JSON.
+type finding struct {
+	Kind  string
+	facts [][2]string
+	table [][]string // first row is the header
+	value any
+}
+
+func (f *finding) fact(label, format string, args ...any) {
+	f.facts = append(f.facts, [2]string{label, fmt.Sprintf(format, args...)})
+}
+
+func runInspect(u *ui, arg string) error {
+	f, err := inspect(arg)
+	if err != nil {
+		return err
+	}
+	if u.json {
+		return u.result(map[string]any{"name": arg, "kind": f.Kind, "content": f.value})
+	}
+	w := tabwriter.NewWriter(u.stdout, 0, 4, 2, ' ', 0)
+	fmt.Fprintf(w, "%s\t%s\n", arg, f.Kind)
+	for _, p := range f.facts {
+		fmt.Fprintf(w, "%s\t%s\n", p[0], p[1])
+	}
+	if err := w.Flush(); err != nil || len(f.table) == 0 {
+		return err
+	}
+	fmt.Fprintln(u.stdout)
+	for _, row := range f.table {
+		fmt.Fprintln(w, strings.Join(row, "\t"))
+	}
+	return w.Flush()
+}
+
+// inspect finds out what arg is and describes it.
+func inspect(arg string) (*finding, error) {
+	if e, ok := zoo.Entries()[arg]; ok {
+		return inspectEmbedded(e)
+	}
+	info, err := os.Stat(arg)
+	if errors.Is(err, fs.ErrNotExist) {
+		err := fmt.Errorf("inspect %q: no such file, folder or embedded model", arg)
+		return nil, withHint(err, "embedded models: %s", strings.Join(sortedKeys(zoo.Entries()), ", "))
+	}
+	if err != nil {
+		return nil, err
+	}
+	if info.IsDir() {
+		return inspectFolder(arg)
+	}
+	f, err := os.Open(arg)
+	if err != nil {
+		return nil, err
+	}
+	head := make([]byte, 16)
+	n, err := io.ReadFull(f, head)
+	f.Close()
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	switch head = head[:n]; {
+	case bytes.HasPrefix(head, []byte("\x89PNG")):
+		return inspectPNG(arg)
+	case bytes.HasPrefix(head, []byte("PK\x03\x04")):
+		return inspectNPZ(arg)
+	case bytes.HasPrefix(head, []byte("\x00\x00\x08")), bytes.HasPrefix(head, []byte("\x1f\x8b")):
+		return inspectData(arg)
+	case len(bytes.TrimSpace(head)) > 0 && bytes.TrimSpace(head)[0] == '{':
+		return inspectMixture(arg)
+	}
+	return inspectTensors(arg)
+}
+
+func inspectEmbedded(e zoo.Entry) (*finding, error) {
+	b, err := e.Read()
+	if err != nil {
+		return nil, err
+	}
+	f, err := checkpoint.OpenBytes(b)
+	if err != nil {
+		return nil, err
+	}
+	found, err := describeModel(f)
+	if err == nil {
+		found.fact("settings", "%s, %d steps, sigma %g to %g, rho %g, skip %s", e.Sampler, e.Steps, e.SigmaMax, e.SigmaMin, e.Rho, orNone(e.Skip))
+	}
+	return found, err
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "none"
+	}
+	return s
+}
+
+// inspectFolder tells a training run from a data set.
+func inspectFolder(dir string) (*finding, error) {
+	o, setup, err := train.ReadOptions(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return inspectData(dir)
+	}
+	if err != nil {
+		return nil, err
+	}
+	f := &finding{Kind: "training run"}
+	f.fact("options", "%s", compact(o))
+	f.fact("setup", "%s", compact(setup))
+	value := map[string]any{"options": o, "setup": setup}
+	if path, err := newestSnapshot(dir); err == nil {
+		f.fact("newest snapshot", "%s", filepath.Base(path))
+		value["snapshot"] = filepath.Base(path)
+	}
+	if line := lastLine(filepath.Join(dir, "stats.jsonl")); line != "" {
+		f.fact("last statistics", "%s", line)
+		value["last_stats"] = json.RawMessage(line)
+	}
+	f.value = value
+	return f, nil
+}
+
+// lastLine returns the last whole line of a text file, "" if there is none.
+func lastLine(path string) string {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return ""
+	}
+	lines := strings.Split(string(b), "\n")
+	if len(lines) < 2 {
+		return ""
+	}
+	return lines[len(lines)-2]
+}
+
+func compact(v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err.Error()
+	}
+	return string(b)
+}
+
+func inspectData(path string) (*finding, error) {
+	d, err := dataset.Open(path, dataset.Options{})
+	if err != nil {
+		return nil, fmt.Errorf("inspect %s: neither a model nor a training run nor a data set: %w", path, err)
+	}
+	h, w, c := d.Size()
+	f := &finding{Kind: "data set"}
+	f.fact("pictures", "%d", d.Len())
+	f.fact("size", "%d×%d, %d channels", w, h, c)
+	f.fact("classes", "%d: %s", d.Labels(), strings.Join(d.ClassNames(), ", "))
+	f.value = map[string]any{"pictures": d.Len(), "height": h, "width": w, "channels": c, "classes": d.ClassNames()}
+	return f, nil
+}
+
+func inspectPNG(path string) (*finding, error) {
+	meta, err := imageio.ReadPNGMeta(path)
+	if err != nil {
+		return nil, err
+	}
+	img, err := imageio.DecodeFile(path, 0)
+	if err != nil {
+		return nil, err
+	}
+	f := &finding{Kind: "picture"}
+	f.fact("size", "%d×%d, %d channels", img.W, img.H, img.C)
+	text := map[string]any{}
+	for _, k := range sortedKeys(meta) {
+		f.fact(k, "%s", meta[k])
+		text[k] = meta[k]
+		if json.Valid([]byte(meta[k])) {
+			text[k] = json.RawMessage(meta[k])
+		}
+	}
+	f.value = map[string]any{"height": img.H, "width": img.W, "channels": img.C, "text": text}
+	return f, nil
+}
+
+func inspectMixture(path string) (*finding, error) {
+	g, err := sampler.OpenGMM(path)
+	if err != nil {
+		return nil, err
+	}
+	f := &finding{Kind: "analytic model: Gaussian mixture"}
+	f.fact("picture", "%d×%d, %d channels", g.Shape[2], g.Shape[1], g.Shape[0])
+	f.fact("components", "%d", len(g.Weights))
+	f.value = map[string]any{"shape": g.Shape, "components": len(g.Weights)}
+	return f, nil
+}
+
+func inspectNPZ(path string) (*finding, error) {
+	c, err := checkpoint.OpenNPZ(path)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	return describeTensors("npz archive", c), nil
+}
+
+// inspectTensors opens a safetensors file: our models are described as such, others as lists of arrays.
+func inspectTensors(path string) (*finding, error) {
+	c, err := checkpoint.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("inspect: %w", err)
+	}
+	defer c.Close()
+	if !strings.HasPrefix(c.Meta["format"], "diffuse-model-") {
+		return describeTensors("safetensors file", c), nil
+	}
+	f, err := describeModel(c)
+	if err != nil {
+		return nil, fmt.Errorf("inspect %s: %w", path, err)
+	}
+	return f, nil
+}
+
+// describeTensors lists names, types and shapes.
+func describeTensors(kind string, c *checkpoint.File) *finding {
+	f := &finding{Kind: kind, table: [][]string{{"array", "type", "shape"}}}
+	elements := 0
+	var list []map[string]any
+	for _, name := range c.Names {
+		t := c.Tensors[name]
+		n := 1
+		for _, d := range t.Shape {
+			n *= d
+		}
+		elements += n
+		f.table = append(f.table, []string{name, string(t.DType), fmt.Sprint(t.Shape)})
+		list = append(list, map[string]any{"name": name, "dtype": t.DType, "shape": t.Shape})
+	}
+	f.fact("arrays", "%d", len(c.Names))
+	f.fact("elements", "%d", elements)
+	for _, k := range sortedKeys(c.Meta) {
+		f.fact("metadata "+k, "%s", c.Meta[k])
+	}
+	f.value = map[string]any{"metadata": c.Meta, "arrays": list, "elements": elements}
+	return f
+}

@@ -1,0 +1,269 @@
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"diffuse/checkpoint"
+	"diffuse/sampler"
+	"diffuse/schedule"
+	"diffuse/unet"
+	"diffuse/zoo"
+)
+
+// A model is anything that can denoise: a network from a file, a run folder or the zoo, or an analytic mixture.
+type model struct {
+	name     string // what pictures' metadata say: a name, never a path
+	sha      string // first digits of the file's SHA-256
+	channels int
+	height   int
+	width    int
+	labels   int      // number of classes, 0 = unconditional
+	classes  []string // their names; may be empty although labels is not 0
+	low      float64  // the value that byte 0 stands for
+	high     float64  // the value that byte 255 stands for
+	precond  schedule.Precond
+	defaults zoo.Entry   // settings where the user gives none
+	net      *unet.Model // nil for an analytic model
+	gmm      *sampler.GMM
+}
+
+// modelHelp explains the MODEL argument in help texts.
+const modelHelp = `MODEL is a model file (.safetensors), the folder of a training run (its
+newest snapshot is used), an embedded model by name, or an exactly solvable
+Gaussian mixture (*.gmm.json).`
+
+// openModel loads what a MODEL argument names; "" is the embedded default.
+func openModel(arg string) (*model, error) {
+	if arg == "" {
+		arg = zoo.Default
+	}
+	if e, ok := zoo.Entries()[arg]; ok {
+		return embeddedModel(arg, e)
+	}
+	info, err := os.Stat(arg)
+	if errors.Is(err, fs.ErrNotExist) {
+		err := fmt.Errorf("model %q: no such file, run folder or embedded model", arg)
+		return nil, withHint(err, "embedded models: %s", strings.Join(sortedKeys(zoo.Entries()), ", "))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("model: %w", err)
+	}
+	path := arg
+	if info.IsDir() {
+		if path, err = newestSnapshot(arg); err != nil {
+			return nil, err
+		}
+	}
+	var m *model
+	if strings.HasSuffix(path, ".gmm.json") {
+		m, err = analyticModel(path)
+	} else {
+		m, err = networkModel(path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	m.name = filepath.Base(path)
+	if info.IsDir() {
+		m.name = filepath.Base(filepath.Clean(arg)) + "/" + m.name
+	}
+	m.sha, err = fileHash(path)
+	return m, err
+}
+
+func embeddedModel(name string, e zoo.Entry) (*model, error) {
+	b, err := e.Read()
+	if err != nil {
+		return nil, fmt.Errorf("embedded model %s: %w", name, err)
+	}
+	f, err := checkpoint.OpenBytes(b)
+	if err != nil {
+		return nil, fmt.Errorf("embedded model %s: %w", name, err)
+	}
+	net, err := unet.ReadModel(f)
+	if err != nil {
+		return nil, fmt.Errorf("embedded model %s: %w", name, err)
+	}
+	m, err := fromNetwork(net)
+	if err != nil {
+		return nil, fmt.Errorf("embedded model %s: %w", name, err)
+	}
+	sum := sha256.Sum256(b)
+	m.name, m.sha, m.defaults = name, hex.EncodeToString(sum[:6]), e
+	return m, nil
+}
+
+func networkModel(path string) (*model, error) {
+	net, err := unet.LoadModel(path)
+	if err != nil {
+		return nil, err
+	}
+	m, err := fromNetwork(net)
+	if err != nil {
+		return nil, fmt.Errorf("model %s: %w", path, err)
+	}
+	return m, nil
+}
+
+// fromNetwork dresses a network as a model with EDM's sampling settings.
+func fromNetwork(net *unet.Model) (*model, error) {
+	p, err := schedule.PrecondByName(net.Precond, net.SigmaData)
+	if err != nil {
+		return nil, err
+	}
+	c := net.Net.Config
+	size := trainingCard{Height: c.Resolution, Width: c.Resolution}
+	// Models of other origin may have another kind of record here, or none: then the network's own size holds.
+	var trained trainingCard
+	if json.Unmarshal(net.Training, &trained) == nil && c.CheckSize(trained.Height, trained.Width) == nil {
+		size = trained
+	}
+	return &model{
+		channels: c.InChannels, height: size.Height, width: size.Width,
+		labels: c.LabelDim, classes: net.Classes, low: net.ImageRange[0], high: net.ImageRange[1],
+		precond: p, defaults: edmSettings(), net: net,
+	}, nil
+}
+
+func analyticModel(path string) (*model, error) {
+	g, err := sampler.OpenGMM(path)
+	if err != nil {
+		return nil, err
+	}
+	return &model{
+		channels: g.Shape[0], height: g.Shape[1], width: g.Shape[2], low: -1, high: 1,
+		precond: schedule.Precond{SigmaMax: math.Inf(1)}, defaults: edmSettings(), gmm: g,
+	}, nil
+}
+
+// edmSettings are the settings of a model that brings none: EDM's for small pictures.
+func edmSettings() zoo.Entry {
+	g := defaultGrid()
+	return zoo.Entry{Sampler: "heun", Steps: g.steps, SigmaMin: g.sigmaMin, SigmaMax: g.sigmaMax, Rho: g.rho}
+}
+
+// size is the number of values of one picture.
+func (m *model) size() int { return m.channels * m.height * m.width }
+
+// denoiser returns the model's denoiser for a batch of len(labels) pictures; label -1 is "no class".
+func (m *model) denoiser(labels []int) sampler.Denoiser {
+	if m.gmm != nil {
+		return m.gmm.Denoise
+	}
+	d := unet.Denoiser{Net: m.net.Net, Precond: m.precond, Height: m.height, Width: m.width}
+	if m.labels > 0 {
+		d.Labels = labels
+	}
+	return d.At
+}
+
+// className is the name of a class, its number if it has no name, "" for no class.
+func (m *model) className(i int) string {
+	switch {
+	case i < 0:
+		return ""
+	case i < len(m.classes):
+		return m.classes[i]
+	}
+	return strconv.Itoa(i)
+}
+
+// parseClasses reads --class: names or numbers separated by commas, or "none".
+func (m *model) parseClasses(s string) ([]int, error) {
+	if m.labels == 0 {
+		return nil, usagef("--class %s: the model %s has no classes", s, m.name)
+	}
+	var list []int
+	for _, part := range strings.Split(s, ",") {
+		c, err := m.parseClass(strings.TrimSpace(part))
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, c)
+	}
+	return list, nil
+}
+
+func (m *model) parseClass(s string) (int, error) {
+	if i, err := strconv.Atoi(s); err == nil && i >= 0 && i < m.labels {
+		return i, nil
+	}
+	if s == "none" {
+		return -1, nil
+	}
+	plain := strings.NewReplacer("-", "", "_", "", " ", "")
+	i := slices.IndexFunc(m.classes, func(name string) bool {
+		return strings.EqualFold(plain.Replace(name), plain.Replace(s))
+	})
+	if i < 0 {
+		valid := append(slices.Clone(m.classes), fmt.Sprintf("0 to %d", m.labels-1), "none")
+		return 0, withHint(usagef("unknown class %q", s), "classes of %s: %s", m.name, strings.Join(valid, ", "))
+	}
+	return i, nil
+}
+
+// newestSnapshot finds the last model that a training run has saved.
+func newestSnapshot(dir string) (string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return "", fmt.Errorf("model: %w", err)
+	}
+	newest, most := "", -1
+	for _, e := range entries {
+		if n := snapshotImages(e.Name()); n > most {
+			newest, most = e.Name(), n
+		}
+	}
+	if newest == "" {
+		err := fmt.Errorf("folder %s holds no snapshot-*.safetensors of a training run", dir)
+		return "", withHint(err, "a run saves a snapshot when it ends or is interrupted, and every --snapshot-ticks")
+	}
+	return filepath.Join(dir, newest), nil
+}
+
+// snapshotImages reads the count of images in a snapshot's name, -1 if it is not one.
+func snapshotImages(name string) int {
+	digits, snapshot := strings.CutPrefix(strings.TrimSuffix(name, ".safetensors"), "snapshot-")
+	n, err := strconv.Atoi(digits)
+	if !snapshot || err != nil || !strings.HasSuffix(name, ".safetensors") {
+		return -1
+	}
+	return n
+}
+
+// fileHash returns the first twelve digits of a file's SHA-256.
+func fileHash(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", fmt.Errorf("reading %s: %w", path, err)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:6]), nil
+}
+
+// completeModel offers the embedded models and files.
+func completeModel(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	var names []string
+	for _, n := range sortedKeys(zoo.Entries()) {
+		names = append(names, n+"\t"+zoo.Entries()[n].Title)
+	}
+	return names, cobra.ShellCompDirectiveDefault
+}

@@ -1,0 +1,167 @@
+package main
+
+import (
+	"math"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"diffuse/sampler"
+)
+
+// sampleOptions are the flags of "diffuse sample" as typed.
+type sampleOptions struct {
+	seeds string
+	num   int
+	class string
+	batch int
+
+	sampler string
+	grid    gridOptions
+	solver  sampler.Options // eta and churn
+	skip    string
+
+	guidance float64
+	gnet     string
+	interval string
+
+	outdir, picture, npz string
+	columns, scale       int
+	noise, trace         string
+	dryRun               bool
+
+	given func(flag string) bool // whether the user typed a flag
+}
+
+// defaultBatch is the number of pictures computed together unless --batch says otherwise.
+const defaultBatch = 16
+
+// defaultPicture is where the grid goes if no other output is asked for.
+const defaultPicture = "diffuse.png"
+
+func sampleCommand(u *ui) *cobra.Command {
+	o := &sampleOptions{batch: defaultBatch, sampler: "heun", grid: defaultGrid(), solver: sampler.DefaultOptions(), guidance: 1, scale: 1}
+	c := &cobra.Command{
+		Use:   "sample [MODEL]",
+		Short: "Draw pictures",
+		Long: `Draw pictures with a model and write them as one grid (diffuse.png), as one
+PNG a seed (--outdir), or as arrays (--npz).
+
+` + modelHelp + `
+Without MODEL, the embedded model "fashion" draws clothes. Sampler, steps and
+noise range not given take the values that suit the model.
+
+A picture depends on its seed and these options only, not on --batch, --threads
+or the pictures drawn with it. Classes: without --class, seed s shows class
+s mod K of a model with K classes (with --noise, picture i shows class i mod K);
+with a list, picture i shows element i mod the list's length.`,
+		Example: `  diffuse sample
+  diffuse sample --class sneaker,bag --num 20 --grid shoes-and-bags.png
+  diffuse sample fashion-teacher --seeds 0-63,100 --sampler heun --steps 18 --outdir out
+  diffuse sample runs/mine --seeds 0-9999 --npz samples.npz
+  diffuse sample model.safetensors --skip 0.55:1 --steps 6
+  diffuse sample big.safetensors --guidance 1.5 --gnet small.safetensors --guidance-interval 0.2,5
+  diffuse sample mixture.gmm.json --noise a.safetensors --trace b.safetensors`,
+		Args:              between(0, 1, "at most one model"),
+		ValidArgsFunction: completeModel,
+		RunE: func(c *cobra.Command, args []string) error {
+			o.given = c.Flags().Changed
+			if err := o.contradictions(c.Flags()); err != nil {
+				return err
+			}
+			return runSample(c.Context(), u, o, strings.Join(args, ""))
+		},
+	}
+	o.bind(c.Flags())
+	c.RegisterFlagCompletionFunc("sampler", completeWith(samplerNames()))
+	c.RegisterFlagCompletionFunc("schedule", completeWith(scheduleNames()))
+	return c
+}
+
+// bind adds the flags. Defaults that depend on the model say so.
+func (o *sampleOptions) bind(f *pflag.FlagSet) {
+	f.StringVar(&o.seeds, "seeds", "", "`LIST` of seeds such as 0-63,100; one picture each (default: enough for the grid)")
+	f.IntVar(&o.num, "num", 0, "number of pictures: seeds 0 to num-1")
+	f.StringVar(&o.class, "class", "", "`LIST` of class names or numbers, or none (default: all classes in turn)")
+	f.IntVar(&o.batch, "batch", o.batch, "pictures computed together")
+
+	f.StringVar(&o.sampler, "sampler", "", "solver: "+strings.Join(plainNames(samplerNames()), ", ")+" (default: the model's)")
+	f.StringVar(&o.grid.schedule, "schedule", o.grid.schedule, "noise schedule: "+strings.Join(plainNames(scheduleNames()), ", "))
+	f.IntVar(&o.grid.steps, "steps", 0, "solver steps (default: the model's)")
+	f.Float64Var(&o.grid.sigmaMin, "sigma-min", 0, "lowest noise level above 0 (default: the model's)")
+	f.Float64Var(&o.grid.sigmaMax, "sigma-max", 0, "noise level where sampling starts (default: the model's)")
+	f.Float64Var(&o.grid.rho, "rho", 0, "exponent of the karras schedule (default: the model's)")
+	f.StringVar(&o.grid.list, "sigmas", "", "`LIST` of falling noise levels in place of a schedule, such as 80,5,0.5,0")
+	f.Float64Var(&o.solver.Eta, "eta", 0, "share of fresh noise in every step, for ddim and euler-ancestral (default: the sampler's)")
+	f.Float64Var(&o.solver.Churn, "s-churn", 0, "EDM's S_churn: noise added and removed again over the run, for ddim and heun")
+	f.Float64Var(&o.solver.ChurnMin, "s-min", o.solver.ChurnMin, "churn only at noise levels from here")
+	f.Float64Var(&o.solver.ChurnMax, "s-max", math.Inf(1), "churn only at noise levels up to here")
+	f.Float64Var(&o.solver.NoiseScale, "s-noise", o.solver.NoiseScale, "factor on all fresh noise")
+	f.StringVar(&o.skip, "skip", "", "skip weights: 0.7 for all, 0.55:1 from the deepest to the finest, or a list (default: the model's)")
+
+	f.Float64Var(&o.guidance, "guidance", o.guidance, "guidance `W`: gnet + W (model - gnet); 1 is none")
+	f.StringVar(&o.gnet, "gnet", "", "guiding `MODEL` (default: the model itself without a class)")
+	f.StringVar(&o.interval, "guidance-interval", "", "guide only at noise levels `LO,HI`")
+
+	f.StringVar(&o.outdir, "outdir", "", "`FOLDER` for one PNG a seed, 000017.png; same names are overwritten")
+	f.StringVar(&o.picture, "grid", "", "`FILE.png` for all pictures in one (default diffuse.png, if no other output is asked for)")
+	f.StringVar(&o.npz, "npz", "", "`FILE` for arrays arr_0 (uint8, N x H x W x C) and arr_1 (int64 labels)")
+	f.IntVar(&o.columns, "columns", 0, "columns of the grid (default: one per class, or square)")
+	f.IntVar(&o.scale, "scale", o.scale, "enlarge the grid by a whole number")
+	f.StringVar(&o.noise, "noise", "", "`FILE.safetensors` with noise (N x C x H x W, unit variance), and perhaps step_noise and label, in place of seeds")
+	f.StringVar(&o.trace, "trace", "", "`FILE.safetensors` for sigmas, x and denoised of every step")
+	f.BoolVar(&o.dryRun, "dry-run", false, "say what would be done and stop")
+}
+
+// contradictions refuses flags that cannot both be meant.
+func (o *sampleOptions) contradictions(f *pflag.FlagSet) error {
+	for _, group := range [][]string{
+		{"seeds", "num", "noise"},
+		{"sigmas", "steps"}, {"sigmas", "schedule"}, {"sigmas", "sigma-min"}, {"sigmas", "sigma-max"}, {"sigmas", "rho"},
+	} {
+		if err := conflict(f, group...); err != nil {
+			return err
+		}
+	}
+	switch {
+	case f.Changed("num") && o.num < 1:
+		return usagef("--num is %d, want 1 or more", o.num)
+	case o.num > maxSeeds:
+		return usagef("--num is %d, want at most %d", o.num, maxSeeds)
+	case o.batch < 1:
+		return usagef("--batch is %d, want 1 or more", o.batch)
+	case o.scale < 1 || o.scale > 64:
+		return usagef("--scale is %d, want 1 to 64", o.scale)
+	case f.Changed("columns") && o.columns < 1:
+		return usagef("--columns is %d, want 1 or more", o.columns)
+	case f.Changed("gnet") && !f.Changed("guidance"):
+		return withHint(usagef("--gnet without --guidance has no effect"), "add --guidance W, for example 1.5")
+	case f.Changed("guidance-interval") && !f.Changed("guidance"):
+		return withHint(usagef("--guidance-interval without --guidance has no effect"), "add --guidance W, for example 1.5")
+	}
+	for _, name := range []string{"grid", "outdir", "npz", "trace", "noise", "seeds", "sigmas", "class", "skip", "gnet"} {
+		if f.Changed(name) && f.Lookup(name).Value.String() == "" {
+			return usagef("--%s is empty", name)
+		}
+	}
+	return nil
+}
+
+// samplerNames lists what --sampler completes to.
+func samplerNames() []string {
+	var names []string
+	for _, i := range sampler.All() {
+		names = append(names, i.Name+"\t"+i.About)
+	}
+	return names
+}
+
+// plainNames drops the descriptions of a completion list.
+func plainNames(list []string) []string {
+	names := make([]string, len(list))
+	for i, s := range list {
+		names[i], _, _ = strings.Cut(s, "\t")
+	}
+	return names
+}

@@ -1,0 +1,237 @@
+package main
+
+import (
+	"fmt"
+	"math"
+
+	"diffuse/sampler"
+)
+
+// A samplePlan is a checked run of "diffuse sample": nothing in it can be refused any more, only fail.
+type samplePlan struct {
+	drawing
+	pictures []picture
+	batch    int
+	given    *given // --noise, or nil
+	skip     string
+	nfe      int
+
+	picture, outdir, npz, trace string // outputs, "" = not wanted
+	columns, scale              int
+}
+
+// plan resolves the options against a model. It reads files but writes none.
+func (o *sampleOptions) plan(u *ui, modelArg string) (*samplePlan, error) {
+	m, err := openModel(modelArg)
+	if err != nil {
+		return nil, err
+	}
+	p := &samplePlan{drawing: drawing{model: m}, batch: o.batch, outdir: o.outdir, npz: o.npz, trace: o.trace, picture: o.picture, scale: o.scale}
+	for _, step := range []func(*samplePlan) error{o.planSolver, o.planSkips, o.planGuidance} {
+		if err := step(p); err != nil {
+			return nil, err
+		}
+	}
+	if err := o.planPictures(u, p); err != nil {
+		return nil, err
+	}
+	p.nfe = p.evaluations()
+	return p, p.planOutputs(o)
+}
+
+// planSolver chooses sampler, noise levels and solver options: the user's, else the model's.
+func (o *sampleOptions) planSolver(p *samplePlan) error {
+	d, g := p.model.defaults, o.grid
+	name := d.Sampler
+	if o.given("sampler") {
+		name = o.sampler
+	}
+	var err error
+	if p.sampler, err = sampler.Lookup(name); err != nil {
+		return usageError{err}
+	}
+	if !o.given("steps") {
+		g.steps = d.Steps
+	}
+	if !o.given("sigma-min") {
+		g.sigmaMin = d.SigmaMin
+	}
+	if !o.given("sigma-max") {
+		g.sigmaMax = d.SigmaMax
+	}
+	if !o.given("rho") {
+		g.rho = d.Rho
+	}
+	if p.sigmas, err = g.sigmas(p.model.precond); err != nil {
+		return err
+	}
+	p.options = p.sampler.Options()
+	for _, f := range []struct {
+		flag     string
+		dst, src *float64
+		used     bool
+	}{
+		{"eta", &p.options.Eta, &o.solver.Eta, p.sampler.UsesEta},
+		{"s-churn", &p.options.Churn, &o.solver.Churn, p.sampler.UsesChurn},
+		{"s-min", &p.options.ChurnMin, &o.solver.ChurnMin, p.sampler.UsesChurn},
+		{"s-max", &p.options.ChurnMax, &o.solver.ChurnMax, p.sampler.UsesChurn},
+		{"s-noise", &p.options.NoiseScale, &o.solver.NoiseScale, p.sampler.UsesChurn || p.sampler.UsesEta},
+	} {
+		if !o.given(f.flag) {
+			continue
+		}
+		if !f.used {
+			return withHint(usagef("--%s has no effect with --sampler %s", f.flag, p.sampler.Name), "samplers that use it: %s", usersOf(f.flag))
+		}
+		// An upper limit of infinity is what people type for "no limit".
+		*f.dst = math.Min(*f.src, math.MaxFloat64)
+	}
+	if err := p.options.Validate(); err != nil {
+		return usageError{err}
+	}
+	return nil
+}
+
+// usersOf lists the samplers that a solver flag has an effect on.
+func usersOf(flag string) string {
+	names := ""
+	for _, i := range sampler.All() {
+		if (flag == "eta" || flag == "s-noise") && i.UsesEta || flag != "eta" && i.UsesChurn {
+			names += ", " + i.Name
+		}
+	}
+	return names[2:]
+}
+
+// planSkips applies --skip, or the model's own skip weights.
+func (o *sampleOptions) planSkips(p *samplePlan) error {
+	p.skip = p.model.defaults.Skip
+	if o.given("skip") {
+		p.skip = o.skip
+	}
+	return p.model.tune(p.skip)
+}
+
+// planGuidance opens the guiding model.
+func (o *sampleOptions) planGuidance(p *samplePlan) error {
+	if !o.given("guidance") {
+		return nil
+	}
+	if math.IsNaN(o.guidance) || math.IsInf(o.guidance, 0) {
+		return usagef("--guidance is %g, want a number", o.guidance)
+	}
+	g := &guide{weight: o.guidance, to: math.Inf(1)}
+	var err error
+	if o.given("guidance-interval") {
+		if g.from, g.to, err = parseInterval(o.interval); err != nil {
+			return usagef("--guidance-interval: %w", err)
+		}
+	}
+	p.guide = g
+	if o.gnet == "" {
+		if p.model.labels == 0 {
+			return withHint(usagef("--guidance: %s has no classes to leave out", p.model.name), "name a guiding model with --gnet")
+		}
+		return nil
+	}
+	if g.model, err = openModel(o.gnet); err != nil {
+		return fmt.Errorf("--gnet: %w", err)
+	}
+	a, b := p.model, g.model
+	if a.channels != b.channels || a.height != b.height || a.width != b.width || b.labels != 0 && a.labels != b.labels {
+		return fmt.Errorf("--gnet: %s draws %d×%d×%d with %d classes, %s %d×%d×%d with %d",
+			b.name, b.channels, b.height, b.width, b.labels, a.name, a.channels, a.height, a.width, a.labels)
+	}
+	return nil
+}
+
+// planPictures decides what to draw: seeds or given noise, and the class of each picture.
+func (o *sampleOptions) planPictures(u *ui, p *samplePlan) error {
+	var classes []int // of the list, or nil
+	var err error
+	if o.given("class") {
+		if classes, err = p.model.parseClasses(o.class); err != nil {
+			return err
+		}
+	}
+	var seeds []uint64
+	switch {
+	case o.given("noise"):
+		if p.given, err = readNoise(o.noise, p.model); err != nil {
+			return err
+		}
+		for _, name := range p.given.unused {
+			u.warn("%s: tensor %s is not used", o.noise, name)
+		}
+		if p.given.labels != nil && classes != nil {
+			return usagef("--class contradicts the labels in %s: give one of them", o.noise)
+		}
+		seeds = countUp(p.given.count)
+	case o.given("seeds"):
+		if seeds, err = parseSeeds(o.seeds); err != nil {
+			return usagef("--seeds: %w", err)
+		}
+	case o.given("num"):
+		seeds = countUp(o.num)
+	default:
+		seeds = countUp(p.model.defaultCount(len(classes)))
+	}
+	p.columns = o.columns
+	if p.columns == 0 {
+		p.columns = p.model.defaultColumns(len(classes), len(seeds))
+	}
+	p.pictures = make([]picture, len(seeds))
+	for i, s := range seeds {
+		p.pictures[i] = picture{s, -1}
+		switch k := uint64(p.model.labels); {
+		case k == 0:
+		case p.given != nil && p.given.labels != nil:
+			p.pictures[i].Class = p.given.labels[i]
+		case classes != nil:
+			p.pictures[i].Class = classes[i%len(classes)]
+		default:
+			p.pictures[i].Class = int(s % k)
+		}
+	}
+	return nil
+}
+
+// countUp returns 0 to n-1.
+func countUp(n int) []uint64 {
+	list := make([]uint64, n)
+	for i := range list {
+		list[i] = uint64(i)
+	}
+	return list
+}
+
+const (
+	defaultRows  = 6   // pictures of each class in the default grid
+	squareCount  = 36  // pictures of a model without classes
+	fewPictures  = 120 // more pictures than this are not made unasked
+	widestFormat = 16  // columns at most, unless asked for
+)
+
+// defaultCount is the number of pictures drawn if the user names none: a few rows with every class.
+func (m *model) defaultCount(listed int) int {
+	columns := listed
+	if listed == 0 {
+		columns = m.labels
+	}
+	if columns <= 1 {
+		return squareCount
+	}
+	return columns * max(1, min(defaultRows, fewPictures/columns))
+}
+
+// defaultColumns puts one class in each column if there are few, and makes the grid square otherwise.
+func (m *model) defaultColumns(listed, pictures int) int {
+	columns := listed
+	if listed == 0 {
+		columns = m.labels
+	}
+	if columns > 1 && columns <= widestFormat && pictures > columns {
+		return columns
+	}
+	return max(1, min(pictures, int(math.Ceil(math.Sqrt(float64(pictures))))))
+}

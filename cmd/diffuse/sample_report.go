@@ -1,0 +1,233 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A sampleReport says how pictures are or were made: the --dry-run and --json output, and, for single pictures, their metadata.
+type sampleReport struct {
+	Version   string       `json:"version"`
+	Kernels   string       `json:"kernels"`
+	Model     string       `json:"model"`
+	ModelSHA  string       `json:"model_sha256,omitempty"`
+	Sampler   string       `json:"sampler"`
+	Steps     int          `json:"steps"`
+	NFE       int          `json:"nfe"` // network evaluations per picture
+	Sigmas    []float64    `json:"sigmas"`
+	Eta       float64      `json:"eta,omitempty"`
+	Churn     *churnReport `json:"churn,omitempty"`
+	Skip      string       `json:"skip,omitempty"`
+	Guidance  *guideReport `json:"guidance,omitempty"`
+	Height    int          `json:"height"`
+	Width     int          `json:"width"`
+	Channels  int          `json:"channels"`
+	Pictures  int          `json:"pictures"`
+	Seeds     string       `json:"seeds,omitempty"`   // as a list that --seeds reads
+	Classes   []string     `json:"classes,omitempty"` // the distinct ones, in order of appearance
+	Noise     bool         `json:"noise_from_file,omitempty"`
+	Outputs   *outputs     `json:"outputs,omitempty"`
+	DryRun    bool         `json:"dry_run,omitempty"`
+	Seconds   float64      `json:"seconds,omitempty"`
+	PerSecond float64      `json:"pictures_per_second,omitempty"`
+}
+
+type churnReport struct {
+	Churn      float64 `json:"s_churn"`
+	Min        float64 `json:"s_min"`
+	Max        float64 `json:"s_max"`
+	NoiseScale float64 `json:"s_noise"`
+}
+
+type guideReport struct {
+	Weight float64  `json:"weight"`
+	Model  string   `json:"gnet,omitempty"` // empty: the model itself without a class
+	From   float64  `json:"from"`
+	To     *float64 `json:"to,omitempty"` // absent: no upper limit
+}
+
+type outputs struct {
+	Grid   string `json:"grid,omitempty"`
+	Outdir string `json:"outdir,omitempty"`
+	NPZ    string `json:"npz,omitempty"`
+	Trace  string `json:"trace,omitempty"`
+}
+
+// report describes how the given pictures come about, without paths and without anything that their bytes do not depend on.
+func (p *samplePlan) report(pictures []picture) sampleReport {
+	v := version()
+	r := sampleReport{
+		Version: v.Version, Kernels: v.Kernels, Model: p.model.name, ModelSHA: p.model.sha,
+		Sampler: p.sampler.Name, Steps: p.steps(), NFE: p.nfe, Sigmas: p.sigmas,
+		Eta: p.options.Eta, Skip: p.skip,
+		Height: p.model.height, Width: p.model.width, Channels: p.model.channels, Pictures: len(pictures), Noise: p.given != nil,
+	}
+	if o := p.options; o.Churn > 0 {
+		r.Churn = &churnReport{o.Churn, o.ChurnMin, o.ChurnMax, o.NoiseScale}
+	}
+	if g := p.guide; g != nil {
+		r.Guidance = &guideReport{Weight: g.weight, From: g.from}
+		if g.model != nil {
+			r.Guidance.Model = g.model.name
+		}
+		if to := g.to; to < 1e300 {
+			r.Guidance.To = &to
+		}
+	}
+	seeds := make([]uint64, len(pictures))
+	for i, pic := range pictures {
+		seeds[i] = pic.Seed
+		if name := p.model.className(pic.Class); name != "" && len(r.Classes) < p.model.labels && !slices.Contains(r.Classes, name) {
+			r.Classes = append(r.Classes, name)
+		}
+	}
+	if p.given == nil {
+		r.Seeds = formatSeeds(seeds)
+	}
+	return r
+}
+
+// formatSeeds writes a list that parseSeeds reads.
+func formatSeeds(seeds []uint64) string {
+	var parts []string
+	for i := 0; i < len(seeds); {
+		j := i + 1
+		for j < len(seeds) && seeds[j] == seeds[j-1]+1 {
+			j++
+		}
+		if j-i == 1 {
+			parts = append(parts, fmt.Sprint(seeds[i]))
+		} else {
+			parts = append(parts, fmt.Sprintf("%d-%d", seeds[i], seeds[j-1]))
+		}
+		i = j
+	}
+	return strings.Join(parts, ",")
+}
+
+// metadata is the text stored in a PNG: our JSON, and the line that picture viewers look for.
+func (p *samplePlan) metadata(pictures []picture) map[string]string {
+	r := p.report(pictures)
+	b, err := json.Marshal(r)
+	if err != nil { // numbers are finite, so this is our bug
+		panic(err)
+	}
+	line := fmt.Sprintf("Steps: %d, Sampler: %s, Seed: %s, Size: %dx%d, Model: %s, Model hash: %s, Version: diffuse %s",
+		r.Steps, r.Sampler, r.Seeds, r.Width, r.Height, r.Model, r.ModelSHA, r.Version)
+	return map[string]string{"diffuse": string(b), "parameters": line}
+}
+
+// planOutputs checks where the results go, before any is made.
+func (p *samplePlan) planOutputs(o *sampleOptions) error {
+	if p.picture == "" && p.outdir == "" && p.npz == "" && p.trace == "" {
+		p.picture = defaultPicture
+	}
+	if c := p.model.channels; (p.picture != "" || p.outdir != "") && c != 1 && c != 3 && c != 4 {
+		err := usagef("pictures of %d channels cannot be written as PNG", c)
+		return withHint(err, "write arrays with --npz or --trace")
+	}
+	noise := ""
+	if o.given("noise") {
+		noise = o.noise
+	}
+	if err := distinct([2]string{"grid", p.picture}, [2]string{"npz", p.npz}, [2]string{"trace", p.trace}, [2]string{"noise", noise}); err != nil {
+		return err
+	}
+	for _, f := range [][2]string{{"grid", p.picture}, {"npz", p.npz}, {"trace", p.trace}} {
+		if f[1] == "" {
+			continue
+		}
+		if f[0] == "grid" {
+			if err := checkPNG(f[0], f[1]); err != nil {
+				return err
+			}
+		}
+		if err := checkOutput(f[0], f[1]); err != nil {
+			return err
+		}
+	}
+	if p.outdir == "" {
+		return nil
+	}
+	if info, err := os.Stat(p.outdir); err == nil && !info.IsDir() {
+		return fmt.Errorf("--outdir: %s is not a folder", p.outdir)
+	}
+	seen := map[uint64]bool{}
+	for _, pic := range p.pictures {
+		if seen[pic.Seed] {
+			return usagef("--outdir names pictures by seed, but seed %d is listed twice", pic.Seed)
+		}
+		seen[pic.Seed] = true
+	}
+	return nil
+}
+
+// outputs names the files for reports.
+func (p *samplePlan) outputs() *outputs { return &outputs{p.picture, p.outdir, p.npz, p.trace} }
+
+// announce is --dry-run.
+func (p *samplePlan) announce(u *ui) error {
+	r := p.report(p.pictures)
+	r.Outputs, r.DryRun = p.outputs(), true
+	if u.json {
+		return u.result(r)
+	}
+	say := func(label, format string, args ...any) {
+		fmt.Fprintf(u.stdout, "%-9s "+format+"\n", append([]any{label}, args...)...)
+	}
+	say("model", "%s (sha256 %s), %d×%d, %d channels", r.Model, r.ModelSHA, r.Width, r.Height, r.Channels)
+	say("pictures", "%d, batches of %d", r.Pictures, p.batch)
+	if r.Seeds != "" {
+		say("seeds", "%s", r.Seeds)
+	}
+	if len(r.Classes) > 0 {
+		say("classes", "%s", strings.Join(r.Classes, ", "))
+	}
+	say("sampler", "%s, %d steps, %d network evaluations per picture (NFE)", r.Sampler, r.Steps, r.NFE)
+	say("sigmas", "%s", formatFloats(r.Sigmas))
+	if r.Skip != "" {
+		say("skip", "%s", r.Skip)
+	}
+	for _, f := range [][2]string{{"grid", p.picture}, {"outdir", p.outdir}, {"npz", p.npz}, {"trace", p.trace}} {
+		if f[1] != "" {
+			say(f[0], "%s", f[1])
+		}
+	}
+	return nil
+}
+
+// formatFloats writes a list as --sigmas reads it, shortened to six digits.
+func formatFloats(list []float64) string {
+	parts := make([]string, len(list))
+	for i, v := range list {
+		parts[i] = fmt.Sprintf("%.6g", v)
+	}
+	return strings.Join(parts, ",")
+}
+
+// conclude says what was made.
+func (p *samplePlan) conclude(u *ui, took time.Duration) error {
+	r := p.report(p.pictures)
+	r.Outputs, r.Seconds = p.outputs(), took.Seconds()
+	r.PerSecond = float64(r.Pictures) / max(r.Seconds, 1e-9)
+	if u.json {
+		return u.result(r)
+	}
+	var places []string
+	for _, f := range []string{p.picture, p.outdir, p.npz, p.trace} {
+		if f != "" {
+			places = append(places, f)
+		}
+	}
+	plural := "s"
+	if r.Pictures == 1 {
+		plural = ""
+	}
+	u.summary("%s: %d picture%s by %s, %s, %d steps (NFE %d), %.2f s, %.1f pictures/s",
+		strings.Join(places, ", "), r.Pictures, plural, r.Model, r.Sampler, r.Steps, r.NFE, r.Seconds, r.PerSecond)
+	return nil
+}

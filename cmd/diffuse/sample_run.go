@@ -1,0 +1,230 @@
+package main
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"math"
+	"path/filepath"
+	"time"
+
+	"diffuse/checkpoint"
+	"diffuse/imageio"
+	"diffuse/sampler"
+)
+
+// runSample is "diffuse sample": check everything, then draw batch after batch and hand each to the outputs.
+func runSample(ctx context.Context, u *ui, o *sampleOptions, modelArg string) error {
+	p, err := o.plan(u, modelArg)
+	if err != nil {
+		return err
+	}
+	if o.dryRun {
+		return p.announce(u)
+	}
+	if p.outdir != "" {
+		if err := makeFolder("outdir", p.outdir); err != nil {
+			return err
+		}
+	}
+	started := time.Now()
+	out := &collected{plan: p}
+	if p.npz == "" {
+		err = p.drawAll(ctx, u, out)
+	} else {
+		err = p.withNPZ(out, func() error { return p.drawAll(ctx, u, out) })
+	}
+	if err != nil {
+		return p.explain(err, out)
+	}
+	if err := out.finish(); err != nil {
+		return err
+	}
+	return p.conclude(u, time.Since(started))
+}
+
+// drawAll draws all pictures in batches.
+func (p *samplePlan) drawAll(ctx context.Context, u *ui, out *collected) error {
+	bar := u.progress("sampling", "pictures", 0, float64(len(p.pictures)))
+	defer bar.finish()
+	var states *trace
+	var err error
+	if p.trace != "" {
+		if states, err = newTrace(len(p.pictures), p.model.size(), p.sigmas); err != nil {
+			return err
+		}
+	}
+	for lo := 0; lo < len(p.pictures); lo += p.batch {
+		batch := p.pictures[lo:min(lo+p.batch, len(p.pictures))]
+		x, err := p.drawBatch(ctx, lo, batch, states, bar)
+		if err != nil {
+			return err
+		}
+		if err := out.add(batch, x); err != nil {
+			return err
+		}
+	}
+	if states != nil {
+		return states.write(p.trace, p.model)
+	}
+	return nil
+}
+
+// drawBatch draws the pictures from number lo on, N×C×H×W.
+func (p *samplePlan) drawBatch(ctx context.Context, lo int, batch []picture, states *trace, bar *progress) ([]float64, error) {
+	step := 0
+	start, noise := []float64(nil), (func([]float64))(nil)
+	failed := new(error)
+	if p.given != nil {
+		start, noise, failed = p.given.batch(lo, lo+len(batch), &step)
+	} else {
+		start, noise = p.seededNoise(batch)
+	}
+	if states != nil {
+		states.begin(lo, start)
+	}
+	return p.draw(ctx, batch, start, noise, func(s sampler.State) error {
+		if *failed != nil {
+			return *failed
+		}
+		step = s.Step
+		if states != nil {
+			states.add(lo, s)
+		}
+		bar.set(float64(lo)+float64(len(batch)*s.Step)/float64(p.steps()), "")
+		return nil
+	})
+}
+
+// collected hands finished pictures to the wanted outputs.
+type collected struct {
+	plan  *samplePlan
+	npz   io.Writer       // arr_0, or nil
+	sheet []imageio.Image // for the grid
+	files int             // PNGs written
+}
+
+// add converts a batch and writes what can be written at once.
+func (c *collected) add(batch []picture, x []float64) error {
+	p, per := c.plan, c.plan.model.size()
+	for i, pic := range batch {
+		values := x[i*per : (i+1)*per]
+		if err := p.checkFinite(pic, values); err != nil {
+			return err
+		}
+		if c.npz == nil && p.outdir == "" && p.picture == "" {
+			continue
+		}
+		img := p.model.image(values)
+		if c.npz != nil {
+			if _, err := c.npz.Write(img.Pix); err != nil {
+				return err
+			}
+		}
+		if p.outdir != "" {
+			if err := imageio.WritePNG(p.pngPath(pic), img, p.metadata([]picture{pic})); err != nil {
+				return err
+			}
+			c.files++
+		}
+		if p.picture != "" {
+			c.sheet = append(c.sheet, img)
+		}
+	}
+	return nil
+}
+
+// finish writes the grid.
+func (c *collected) finish() error {
+	p := c.plan
+	if p.picture == "" {
+		return nil
+	}
+	sheet := enlarge(imageio.Grid(c.sheet, p.columns, gridPadding, gridGround), p.scale)
+	return imageio.WritePNG(p.picture, sheet, p.metadata(p.pictures))
+}
+
+const (
+	gridPadding = 2   // pixels between pictures
+	gridGround  = 255 // brightness between pictures
+)
+
+// checkFinite refuses to turn NaN into a picture.
+func (p *samplePlan) checkFinite(pic picture, values []float64) error {
+	for i, v := range values {
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			err := fmt.Errorf("the picture of seed %d is %v at element %d after %d steps", pic.Seed, v, i, p.steps())
+			return withHint(err, "weights that are not finite, or extreme --sigmas, --guidance or --skip, do this")
+		}
+	}
+	return nil
+}
+
+// image turns one sample, C×H×W in the model's range, into bytes.
+func (m *model) image(x []float64) imageio.Image {
+	if m.low != -1 || m.high != 1 {
+		scaled := make([]float64, len(x))
+		for i, v := range x {
+			scaled[i] = 2*(v-m.low)/(m.high-m.low) - 1
+		}
+		x = scaled
+	}
+	return imageio.FromPlanes(x, m.channels, m.height, m.width)
+}
+
+// withNPZ runs draw while an npz file is being written; the file appears only if all goes well.
+func (p *samplePlan) withNPZ(out *collected, draw func() error) error {
+	return checkpoint.AtomicFile(p.npz, func(w io.Writer) error {
+		n, m := len(p.pictures), p.model
+		z := checkpoint.NewNPZWriter(w)
+		var err error
+		if out.npz, err = z.Create("arr_0", checkpoint.U8, []int{n, m.height, m.width, m.channels}); err != nil {
+			return err
+		}
+		if err := draw(); err != nil {
+			return err
+		}
+		if m.labels > 0 {
+			labels, err := z.Create("arr_1", checkpoint.I64, []int{n})
+			if err != nil {
+				return err
+			}
+			buf := make([]byte, 0, 8*n)
+			for _, pic := range p.pictures {
+				buf = binary.LittleEndian.AppendUint64(buf, uint64(pic.Class))
+			}
+			if _, err := labels.Write(buf); err != nil {
+				return err
+			}
+		}
+		return z.Close()
+	})
+}
+
+// explain adds to an error what it left behind.
+func (p *samplePlan) explain(err error, out *collected) error {
+	if out.files == 0 {
+		return err
+	}
+	return withHint(err, "the %d pictures in %s are whole; the same seeds and options go on from there", out.files, p.outdir)
+}
+
+// pngPath is where a picture of its own goes.
+func (p *samplePlan) pngPath(pic picture) string {
+	return filepath.Join(p.outdir, fmt.Sprintf("%06d.png", pic.Seed))
+}
+
+// enlarge repeats every pixel k×k times.
+func enlarge(m imageio.Image, k int) imageio.Image {
+	if k == 1 {
+		return m
+	}
+	big := imageio.New(m.H*k, m.W*k, m.C)
+	for y := range big.H {
+		for x := range big.W {
+			copy(big.Pix[(y*big.W+x)*m.C:][:m.C], m.Pix[(y/k*m.W+x/k)*m.C:])
+		}
+	}
+	return big
+}

@@ -1,0 +1,265 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"diffuse/dataset"
+	"diffuse/sampler"
+	"diffuse/train"
+	"diffuse/unet"
+)
+
+// trainOptions are the flags of "diffuse train" that are not settings of the run.
+type trainOptions struct {
+	preset, network string
+	data, out       string
+	resume, list    bool
+	dryRun          bool
+}
+
+func trainCommand(u *ui) *cobra.Command {
+	var o trainOptions
+	shown := defaultSettings() // holds what is typed; only the typed fields are used
+	c := &cobra.Command{
+		Use:   "train --data D --out RUN",
+		Short: "Train a model on pictures",
+		Long: `Train a model on a data set: idx files (MNIST and its kin, gzipped or not), or a
+folder of pictures whose sub-folders are the classes.
+
+RUN becomes the folder of the run: options.json, log.txt, stats.jsonl (a line a
+tick), pictures-*.png (what the averaged weights draw), snapshot-*.safetensors
+(models to sample from) and checkpoint.safetensors. An existing run is only
+touched with --resume, which continues it with the settings it has and ends with
+the same bytes as a run that was never stopped; where there is no run yet,
+--resume starts one. Ctrl-C writes a checkpoint first.
+
+Settings come from the defaults, then the preset, then flags.`,
+		Example: `  diffuse train --preset fashion --data /usr/share/datasets/fashion-mnist --out runs/fashion
+  diffuse train --data photos --resolution 32 --out runs/photos --duration 2M
+  diffuse train --resume --out runs/photos
+  diffuse train --resume --out runs/photos --duration 4M`,
+		Args: between(0, 0, "flags only"),
+		RunE: func(c *cobra.Command, _ []string) error {
+			return runTrain(c.Context(), u, o, c.Flags())
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&o.data, "data", "", "`FOLDER` or idx file with the pictures")
+	f.StringVar(&o.out, "out", "", "`FOLDER` of the run")
+	f.BoolVar(&o.resume, "resume", false, "go on with the run in --out")
+	f.StringVar(&o.preset, "preset", "", "start from settings by name: "+strings.Join(presetNames(), ", "))
+	f.BoolVar(&o.list, "list-presets", false, "print the presets and stop")
+	f.StringVar(&o.network, "network", "", "`FILE.json` with (part of) a network configuration")
+	f.BoolVar(&o.dryRun, "dry-run", false, "print the complete settings as JSON and stop")
+	shown.bind(f)
+	c.RegisterFlagCompletionFunc("preset", completeWith(presetNames()))
+	return c
+}
+
+func runTrain(ctx context.Context, u *ui, o trainOptions, typed *pflag.FlagSet) error {
+	if o.list {
+		return listPresets(u)
+	}
+	if o.out == "" {
+		return withHint(usagef("train needs --out"), "diffuse train --data D --out RUN")
+	}
+	resuming, err := o.existing()
+	if err != nil {
+		return err
+	}
+	s, err := o.settings(typed, resuming)
+	if err != nil {
+		return err
+	}
+	data, err := openData(u, s)
+	if err != nil {
+		return err
+	}
+	h, w, c := data.Size()
+	if err := s.fit(h, w, c, data.Labels()); err != nil {
+		return err
+	}
+	if err := s.Options.Validate(); err != nil {
+		return usageError{err}
+	}
+	if o.dryRun {
+		return u.result(s)
+	}
+	return trainRun(ctx, u, o.out, s, data, resuming)
+}
+
+// existing tells whether --out holds a run to go on with. Anything else in the way is an error.
+func (o *trainOptions) existing() (bool, error) {
+	entries, err := os.ReadDir(o.out)
+	if errors.Is(err, os.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("--out: %w", err)
+	}
+	if len(entries) == 0 {
+		return false, nil
+	}
+	_, _, err = train.ReadOptions(o.out)
+	switch {
+	case err == nil && o.resume:
+		return true, nil
+	case err == nil:
+		return false, withHint(fmt.Errorf("--out: %s holds a run already", o.out), "go on with it: diffuse train --resume --out %s", o.out)
+	case errors.Is(err, os.ErrNotExist):
+		return false, fmt.Errorf("--out: %s is not empty and not the folder of a run", o.out)
+	}
+	return false, err
+}
+
+// settings puts the settings together: defaults or the stored run, preset, network file, flags.
+func (o *trainOptions) settings(typed *pflag.FlagSet, resuming bool) (*trainSettings, error) {
+	s := defaultSettings()
+	var err error
+	switch {
+	case resuming:
+		if err := conflict(typed, "resume", "preset"); err != nil {
+			return nil, withHint(err, "a run keeps the settings it was started with")
+		}
+		options, setup, err := train.ReadOptions(o.out)
+		if err != nil {
+			return nil, err
+		}
+		if err := decodeStrict(setup, &s); err != nil {
+			return nil, fmt.Errorf("reading the setup of %s: %w", o.out, err)
+		}
+		s.Options = options
+	case o.preset != "":
+		if s, err = readPreset(o.preset); err != nil {
+			return nil, err
+		}
+	}
+	if typed.Changed("model-type") && !resuming {
+		kind := typed.Lookup("model-type").Value.String()
+		s.Network = unet.DefaultConfig(kind)
+	}
+	if o.network != "" {
+		if err := readNetwork(o.network, &s.Network); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.override(typed); err != nil {
+		return nil, usageError{err}
+	}
+	if o.data != "" {
+		s.Data = o.data
+	}
+	if s.Data == "" {
+		return nil, withHint(usagef("train needs --data"), "diffuse train --data D --out RUN; the Debian package dataset-fashion-mnist is one such D")
+	}
+	s.Data, err = filepath.Abs(s.Data)
+	return &s, err
+}
+
+// openData opens the pictures and hides the classes if asked to.
+func openData(u *ui, s *trainSettings) (dataset.Dataset, error) {
+	d, err := dataset.Open(s.Data, dataset.Options{
+		Split: s.Split, Height: s.Resolution, Width: s.Resolution, Grey: s.Grey, SkipBad: s.SkipBad,
+		Warn: func(line string) { u.warn("%s", line) },
+	})
+	if err != nil {
+		return nil, fmt.Errorf("--data: %w", err)
+	}
+	if s.Unlabelled {
+		d = unlabelled{d}
+	}
+	return d, nil
+}
+
+// unlabelled is a data set without its classes.
+type unlabelled struct{ dataset.Dataset }
+
+func (unlabelled) Labels() int          { return 0 }
+func (unlabelled) ClassNames() []string { return nil }
+
+func (d unlabelled) Get(i int, dst []uint8) (int, error) {
+	_, err := d.Dataset.Get(i, dst)
+	return -1, err
+}
+
+// trainRun trains with complete settings.
+func trainRun(ctx context.Context, u *ui, dir string, s *trainSettings, data dataset.Dataset, resuming bool) error {
+	net, err := unet.New(s.Network, sampler.Stream(s.Options.Seed, "weights"))
+	if err != nil {
+		return err
+	}
+	ema := net.Clone()
+	w := &watcher{u: u, settings: s, classes: data.ClassNames(), ema: ema}
+	job := train.Job{
+		Options: s.Options, Setup: s.setup(), Net: trainable(s, net), EMA: trainable(s, ema), Data: data,
+		Pictures: w.pictures, Snapshot: w.snapshot, Progress: w.progress, Log: w.log,
+	}
+	begin := train.Start
+	if resuming {
+		begin = train.Resume
+	}
+	run, err := begin(dir, job)
+	if err != nil {
+		return err
+	}
+	defer run.Close()
+	w.start(float64(run.Images))
+	err = run.Train(ctx)
+	w.bar.finish()
+	var stopped *train.Interrupted
+	if errors.As(err, &stopped) {
+		if err := w.snapshot(train.Tick{Dir: dir, Stats: train.Stats{Images: run.Images}}); err != nil {
+			u.warn("no snapshot: %v", err)
+		}
+		return withHint(fmt.Errorf("%w: %w", errInterrupted, err), "go on with: diffuse train --resume --out %s", dir)
+	}
+	if err != nil {
+		return err
+	}
+	return w.conclude(dir, run.Images)
+}
+
+// setup is what options.json keeps beside the training options.
+func (s trainSettings) setup() any {
+	b, err := json.Marshal(s)
+	if err != nil { // plain data
+		panic(err)
+	}
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(b, &fields); err != nil {
+		panic(err)
+	}
+	delete(fields, "options")
+	return fields
+}
+
+func listPresets(u *ui) error {
+	all := map[string]trainSettings{}
+	for _, name := range presetNames() {
+		s, err := readPreset(name)
+		if err != nil {
+			return err
+		}
+		all[name] = s
+	}
+	if u.json {
+		return u.result(all)
+	}
+	for _, name := range presetNames() {
+		b, err := presetFiles.ReadFile("presets/" + name + ".json")
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(u.stdout, "%s: %s\n%s\n", name, all[name].About, b)
+	}
+	return nil
+}

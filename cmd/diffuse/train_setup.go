@@ -1,0 +1,229 @@
+package main
+
+import (
+	"bytes"
+	"embed"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"diffuse/checkpoint"
+	"diffuse/train"
+	"diffuse/unet"
+)
+
+// The presets of "diffuse train": one JSON file each, of the same form as a run's settings.
+//
+//go:embed presets/*.json
+var presetFiles embed.FS
+
+// trainSettings are everything that a run's result depends on. A preset is a partial one; flags change single fields.
+type trainSettings struct {
+	About       string           `json:"about,omitempty"`       // of a preset
+	Options     train.Options    `json:"options"`               // stored by package train itself
+	Network     unet.Config      `json:"network"`               // size, channels and classes come from the data
+	Data        string           `json:"data,omitempty"`        // where the pictures are
+	Split       string           `json:"split,omitempty"`       // train or test
+	Resolution  int              `json:"resolution,omitempty"`  // scale and crop to this; 0 = as they are
+	Grey        bool             `json:"grey,omitempty"`        // convert to grey
+	Unlabelled  bool             `json:"unlabelled,omitempty"`  // ignore the classes
+	SkipBad     bool             `json:"skip_bad,omitempty"`    // leave out unreadable pictures
+	Snapshot    checkpoint.DType `json:"snapshot_type"`         // how snapshots store weights
+	Description string           `json:"description,omitempty"` // goes into the model file
+	License     string           `json:"license,omitempty"`     // goes into the model file
+
+	height, width int // of the pictures, once they are known
+}
+
+// defaultSettings are those of a run without a preset. ChannelMult nil means that the picture's size decides.
+func defaultSettings() trainSettings {
+	s := trainSettings{Options: train.DefaultOptions(), Network: unet.DefaultConfig("song"), Snapshot: checkpoint.F32}
+	s.Network.ModelChannels, s.Network.ChannelMult, s.Network.NumBlocks = 64, nil, 2
+	return s
+}
+
+// presetNames lists the presets.
+func presetNames() []string {
+	entries, err := presetFiles.ReadDir("presets")
+	if err != nil { // embedded, so this cannot happen
+		panic(err)
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, strings.TrimSuffix(e.Name(), ".json"))
+	}
+	return names
+}
+
+// readPreset lays a preset over the default settings.
+func readPreset(name string) (trainSettings, error) {
+	b, err := presetFiles.ReadFile("presets/" + name + ".json")
+	if err != nil {
+		return trainSettings{}, unknownName("preset", name, presetNames())
+	}
+	s := defaultSettings()
+	if err := decodeStrict(b, &s); err != nil {
+		return s, fmt.Errorf("preset %s: %w", name, err)
+	}
+	return s, nil
+}
+
+// readNetwork lays the network configuration in a JSON file over c.
+func readNetwork(path string, c *unet.Config) error {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if err := decodeStrict(b, c); err != nil {
+		return fmt.Errorf("network configuration %s: %w", path, err)
+	}
+	return nil
+}
+
+// decodeStrict decodes one JSON value over v and refuses fields it does not know.
+func decodeStrict(b []byte, v any) error {
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		return err
+	}
+	if d.More() {
+		return fmt.Errorf("more text after the JSON value")
+	}
+	return nil
+}
+
+// bind adds a flag for every setting; the flags change s.
+func (s *trainSettings) bind(f *pflag.FlagSet) {
+	o, n := &s.Options, &s.Network
+	images := func(p *int64, name, usage string) { f.Var((*countValue)(p), name, usage) }
+	images(&o.Duration, "duration", "images to show in all, such as 200k or 5M")
+	f.IntVar(&o.Batch, "batch", o.Batch, "images per step")
+	f.IntVar(&o.Microbatch, "microbatch", o.Microbatch, "images computed together, to save memory (0 = the batch)")
+	f.Float64Var(&o.LR, "lr", o.LR, "learning rate")
+	images(&o.LRRampup, "lr-rampup", "images over which the learning rate rises from 0")
+	f.StringVar(&o.LRDecay, "lr-decay", o.LRDecay, "how the learning rate ends: none, cosine or linear")
+	f.Float64Var(&o.LRDecayFraction, "lr-decay-fraction", o.LRDecayFraction, "last part of the duration in which it falls to 0")
+	f.Float64Var(&o.Beta1, "beta1", o.Beta1, "Adam's decay of the mean gradient")
+	f.Float64Var(&o.Beta2, "beta2", o.Beta2, "Adam's decay of the squared gradient")
+	f.Float64Var(&o.Eps, "eps", o.Eps, "Adam's guard against division by zero")
+	f.Float64Var(&o.Clip, "clip", o.Clip, "largest norm of the gradient (0 = no limit)")
+	images(&o.EMAHalfLife, "ema-halflife", "half-life of the weights' average, in images")
+	f.Float64Var(&o.EMARampup, "ema-rampup", o.EMARampup, "half-life at most this share of the images seen (negative = no limit)")
+	f.Float64Var(&o.PMean, "p-mean", o.PMean, "mean of ln sigma in training")
+	f.Float64Var(&o.PStd, "p-std", o.PStd, "standard deviation of ln sigma in training")
+	f.Float64Var(&o.SigmaData, "sigma-data", o.SigmaData, "standard deviation of the pictures on the scale -1 to 1")
+	f.BoolVar(&o.Flip, "flip", o.Flip, "mirror pictures at random; pictures drawn later will be mirrored too")
+	f.Float64Var(&o.ClassDropout, "class-dropout", o.ClassDropout, "share of pictures shown without their class (for guidance)")
+	f.Uint64Var(&o.Seed, "seed", o.Seed, "of weights, order and noise")
+	images(&o.Tick, "tick", "images per line of statistics")
+	f.IntVar(&o.CheckpointTicks, "checkpoint-ticks", o.CheckpointTicks, "ticks between checkpoints")
+	f.IntVar(&o.PictureTicks, "picture-ticks", o.PictureTicks, "ticks between grids of pictures (0 = only at the end)")
+	f.IntVar(&o.SnapshotTicks, "snapshot-ticks", o.SnapshotTicks, "ticks between snapshots, the files to sample from (0 = only at the end)")
+
+	f.StringVar(&n.ModelType, "model-type", n.ModelType, "network: song (DDPM++, NCSN++) or adm")
+	f.IntVar(&n.ModelChannels, "model-channels", n.ModelChannels, "channels that channel-mult multiplies")
+	f.Var((*intList)(&n.ChannelMult), "channel-mult", "`LIST`: one factor per level, finest first (default: by the pictures' size)")
+	f.IntVar(&n.NumBlocks, "num-blocks", n.NumBlocks, "residual blocks per level")
+	f.Var((*intList)(&n.AttnResolutions), "attn-resolutions", "`LIST` of level resolutions with self-attention")
+	f.Float64Var(&n.Dropout, "dropout", n.Dropout, "dropout probability in every block")
+	f.StringVar(&n.EmbeddingType, "embedding-type", n.EmbeddingType, "noise embedding: positional or fourier")
+	f.StringVar(&n.EncoderType, "encoder-type", n.EncoderType, "encoder: standard, skip or residual")
+	f.StringVar(&n.DecoderType, "decoder-type", n.DecoderType, "decoder: standard or skip")
+	f.IntVar(&n.PatchSize, "patch-size", n.PatchSize, "side of the patch that becomes one pixel of the finest level")
+
+	f.StringVar(&s.Split, "split", s.Split, "part of an idx data set: train or test")
+	f.IntVar(&s.Resolution, "resolution", s.Resolution, "scale and crop pictures to this size (0 = they must agree)")
+	f.BoolVar(&s.Grey, "grey", s.Grey, "convert pictures to grey")
+	f.BoolVar(&s.Unlabelled, "unlabelled", s.Unlabelled, "ignore the classes of the data set")
+	f.BoolVar(&s.SkipBad, "skip-bad", s.SkipBad, "leave out unreadable pictures instead of stopping")
+	f.Var((*dtypeValue)(&s.Snapshot), "snapshot-type", "numbers in snapshots: F32, F16 or BF16")
+	f.StringVar(&s.Description, "description", s.Description, "a sentence about the model, kept in its file")
+	f.StringVar(&s.License, "license", s.License, "of weights and data, kept in the model's file")
+}
+
+// override sets the fields whose flags were typed in typed.
+func (s *trainSettings) override(typed *pflag.FlagSet) error {
+	mine := pflag.NewFlagSet("settings", pflag.ContinueOnError)
+	s.bind(mine)
+	var err error
+	typed.Visit(func(f *pflag.Flag) {
+		if mine.Lookup(f.Name) != nil && err == nil {
+			err = mine.Set(f.Name, f.Value.String())
+		}
+	})
+	return err
+}
+
+// fit completes the network for pictures of h×w×c in the given number of classes and checks that they fit.
+func (s *trainSettings) fit(h, w, c, labels int) error {
+	n := &s.Network
+	n.Resolution, n.InChannels, n.OutChannels, n.LabelDim = max(h, w), c, c, labels
+	if len(n.ChannelMult) == 0 {
+		n.ChannelMult = []int{1}
+		fits := func(levels int) bool {
+			multiple := n.PatchSize << (levels - 1)
+			return h%multiple == 0 && w%multiple == 0
+		}
+		for levels := 1; levels < 5 && max(h, w)/n.PatchSize>>(levels-1) > 8 && fits(levels+1); levels++ {
+			n.ChannelMult = append(n.ChannelMult, 2)
+		}
+	}
+	if err := n.Validate(); err != nil {
+		return usageError{err}
+	}
+	if err := n.CheckSize(h, w); err != nil {
+		return withHint(usageError{err}, "--resolution scales the pictures; fewer --channel-mult levels ask for less")
+	}
+	s.height, s.width = h, w
+	return nil
+}
+
+// An intList is a flag for whole numbers separated by commas; "none" is the empty list.
+type intList []int
+
+func (l *intList) Set(s string) error {
+	*l = []int{}
+	if s == "none" {
+		return nil
+	}
+	for _, part := range strings.Split(s, ",") {
+		v, err := strconv.Atoi(strings.TrimSpace(part))
+		if err != nil {
+			return fmt.Errorf("%q is not a list of whole numbers such as 1,2,2", s)
+		}
+		*l = append(*l, v)
+	}
+	return nil
+}
+
+func (l *intList) String() string {
+	if l == nil || *l == nil {
+		return ""
+	}
+	if len(*l) == 0 {
+		return "none"
+	}
+	return strings.Trim(strings.Join(strings.Fields(fmt.Sprint([]int(*l))), ","), "[]")
+}
+
+func (l *intList) Type() string { return "list" }
+
+// A dtypeValue is a flag for the type of stored weights.
+type dtypeValue checkpoint.DType
+
+func (d *dtypeValue) Set(s string) error {
+	switch t := checkpoint.DType(strings.ToUpper(s)); t {
+	case checkpoint.F32, checkpoint.F16, checkpoint.BF16:
+		*d = dtypeValue(t)
+		return nil
+	}
+	return fmt.Errorf("unknown type %q; known types: F32, F16, BF16", s)
+}
+
+func (d *dtypeValue) String() string { return string(*d) }
+func (d *dtypeValue) Type() string   { return "type" }

@@ -1,0 +1,189 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"golang.org/x/term"
+)
+
+// A ui is where a command's words go: results to stdout, everything else to stderr.
+type ui struct {
+	stdout, stderr io.Writer
+	quiet          bool // no progress, no notes, no summaries
+	json           bool // results as JSON
+}
+
+// note writes one line for the person at the terminal, unless --quiet.
+func (u *ui) note(format string, args ...any) {
+	if !u.quiet {
+		fmt.Fprintf(u.stderr, format+"\n", args...)
+	}
+}
+
+// warn writes one line that deserves attention; --quiet does not silence it.
+func (u *ui) warn(format string, args ...any) {
+	fmt.Fprintf(u.stderr, "diffuse: %s %s\n", paint(u.stderr, "33", "warning:"), fmt.Sprintf(format, args...))
+}
+
+// summary writes the closing line of a command, unless --quiet or --json asked for something else.
+func (u *ui) summary(format string, args ...any) {
+	if !u.quiet && !u.json {
+		fmt.Fprintf(u.stdout, format+"\n", args...)
+	}
+}
+
+// result writes v as indented JSON.
+func (u *ui) result(v any) error {
+	e := json.NewEncoder(u.stdout)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+// A usageError is a mistake on the command line: exit code 2.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+// usagef makes a usageError.
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// A hintedError carries one line of advice beside the error.
+type hintedError struct {
+	error
+	hint string
+}
+
+func (e hintedError) Unwrap() error { return e.error }
+
+// withHint attaches advice to err; a nil error stays nil.
+func withHint(err error, format string, args ...any) error {
+	if err == nil {
+		return nil
+	}
+	return hintedError{err, fmt.Sprintf(format, args...)}
+}
+
+// unknownName says that name is no kind of thing we know, and lists the ones we do.
+func unknownName(kind, name string, valid []string) error {
+	err := usagef("unknown %s %q", kind, name)
+	return withHint(err, "known %ss: %s", kind, strings.Join(valid, ", "))
+}
+
+// errInterrupted ends a command that the user stopped: exit code 130. Commands wrap it with what they left behind.
+var errInterrupted = errors.New("interrupted")
+
+// report prints err in the tool's voice and returns the exit code that belongs to it.
+func report(stderr io.Writer, err error) int {
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintf(stderr, "diffuse: %s %s\n", paint(stderr, "31", "error:"), oneLine(err.Error()))
+	var hinted hintedError
+	if errors.As(err, &hinted) {
+		fmt.Fprintf(stderr, "diffuse: hint: %s\n", oneLine(hinted.hint))
+	}
+	var usage usageError
+	switch {
+	case errors.As(err, &usage):
+		return 2
+	case errors.Is(err, errInterrupted), errors.Is(err, context.Canceled):
+		return 130
+	}
+	return 1
+}
+
+// oneLine keeps a message from an outside party on the one line that an error has.
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+
+// flagError turns pflag's complaints into usage errors with the nearest flag as a hint.
+func flagError(c *cobra.Command, err error) error {
+	var unknown *pflag.NotExistError
+	if errors.As(err, &unknown) {
+		name := string(normalizeFlag(nil, unknown.GetSpecifiedName()))
+		var names []string
+		c.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+		if near := nearest(name, names); near != "" {
+			return withHint(usageError{err}, "did you mean --%s? All flags: %s --help", near, c.CommandPath())
+		}
+	}
+	return withHint(usageError{err}, "%s --help explains every flag", c.CommandPath())
+}
+
+// nearest returns the name at the smallest edit distance, or "" if none is within a third of the name's length.
+func nearest(name string, names []string) string {
+	best, found := 1+len(name)/3, ""
+	for _, n := range names {
+		if d := editDistance(name, n); d < best || d == best && found == "" {
+			best, found = d, n
+		}
+	}
+	return found
+}
+
+// editDistance is Levenshtein's.
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := diagonal
+			if a[i] != b[j] {
+				change++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(change, row[j]+1, diagonal+1)
+		}
+	}
+	return row[len(b)]
+}
+
+// exactly, atMost and atLeast check the number of plain arguments in the tool's voice.
+func exactly(n int, what string) cobra.PositionalArgs { return between(n, n, what) }
+
+func between(lo, hi int, what string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) < lo || hi >= 0 && len(args) > hi {
+			err := usagef("%s takes %s, got %d arguments %q", c.CommandPath(), what, len(args), args)
+			return withHint(err, "usage: %s", c.UseLine())
+		}
+		return nil
+	}
+}
+
+// paint colours s when w is a terminal that wants colours.
+func paint(w io.Writer, code, s string) string {
+	if !isTerminal(w) || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
+		return s
+	}
+	return "\x1b[" + code + "m" + s + "\x1b[0m"
+}
+
+// isTerminal reports whether w is a terminal.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// sortedKeys lists the keys of m in order, for messages and help.
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}

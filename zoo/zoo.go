@@ -1,0 +1,54 @@
+// Package zoo holds the models that travel inside the program, so that the first picture needs no download.
+//
+// Each model is one safetensors file under models/, embedded at build time, with a model card (NAME.md) beside it that says what it
+// was trained on, for how long and under which licence. An [Entry] pairs a file with the settings it is sampled with unless the
+// user says otherwise; two entries may share a file, as "fashion" and "fashion-teacher" do until a one-step student exists.
+//
+// To add a model: put NAME.safetensors and NAME.md under models/ and a line into [Entries].
+package zoo
+
+import (
+	"embed"
+	"fmt"
+)
+
+//go:embed models
+var files embed.FS
+
+// An Entry is an embedded model and its default sampling settings, spelled as the flags of "diffuse sample".
+type Entry struct {
+	Title    string  // one line for lists and help texts
+	File     string  // the file under models/
+	Sampler  string  // a name that package sampler knows
+	Steps    int     // solver steps
+	SigmaMin float64 // the lowest noise level above 0
+	SigmaMax float64 // the level where sampling starts
+	Rho      float64 // the Karras grid's exponent (EDM eq. 5)
+	Skip     string  // skip weights as --skip spells them, "" for none
+}
+
+// Default is the entry that "diffuse sample" uses without a model argument.
+const Default = "fashion"
+
+// Entries lists the embedded models by name.
+func Entries() map[string]Entry {
+	return map[string]Entry{
+		"fashion": {
+			Title: "28x28 grey clothes in ten classes, few steps", File: "fashion-teacher.safetensors",
+			Sampler: "dpmpp-2m", Steps: 10, SigmaMin: 0.01, SigmaMax: 80, Rho: 7,
+		},
+		"fashion-teacher": {
+			Title: "28x28 grey clothes in ten classes, many steps", File: "fashion-teacher.safetensors",
+			Sampler: "heun", Steps: 18, SigmaMin: 0.002, SigmaMax: 80, Rho: 7,
+		},
+	}
+}
+
+// Read returns the bytes of the entry's safetensors file. They are a copy; the error says if the program was built without it.
+func (e Entry) Read() ([]byte, error) {
+	b, err := files.ReadFile("models/" + e.File)
+	if err != nil {
+		return nil, fmt.Errorf("this program was built without the model file %s", e.File)
+	}
+	return b, nil
+}
