@@ -88,11 +88,11 @@ func vectors(c *golden.Case, name string) *tensor.Tensor {
 var edmNets = []string{"net_ddpmpp", "net_ddpmpp_cond", "net_ncsnpp", "net_adm", "net_adm_attn", "net_adm_heads",
 	"net_vp", "net_ve", "net_iddpm", "net_song_skip"}
 
-// TestEDMNetworks holds forward passes, skip-tuned ones, and gradients with
+// TestGoldenNetworks holds forward passes, skip-tuned ones, and gradients with
 // respect to input and parameters to EDM's own, within the tolerances that
 // came with the numbers: F 1e-4 absolute and relative, D 1e-4·max(1, max|D|),
 // gradients 2e-4 of the tensor's largest (L2 and projection: of its L2).
-func TestEDMNetworks(t *testing.T) {
+func TestGoldenNetworks(t *testing.T) {
 	for _, name := range edmNets {
 		t.Run(name, func(t *testing.T) {
 			c := golden.Open(t, "edm/"+name)

@@ -36,9 +36,9 @@ type layerCase struct {
 	}
 }
 
-// TestEDMLayers holds single layers, forward and all gradients, to EDM's
+// TestGoldenLayers holds single layers, forward and all gradients, to EDM's
 // recorded ones: 1e-5 of the largest value, the tolerance of the recording.
-func TestEDMLayers(t *testing.T) {
+func TestGoldenLayers(t *testing.T) {
 	c := golden.Open(t, "edm/layers")
 	var j struct{ Cases []layerCase }
 	c.JSON("case.json", &j)

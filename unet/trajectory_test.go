@@ -10,11 +10,11 @@ import (
 	"diffuse/schedule"
 )
 
-// TestEDMTrajectories runs our solvers on EDM's networks and holds every
+// TestGoldenTrajectories runs our solvers on EDM's networks and holds every
 // state to EDM's own run with the same latents and noise. The tolerance is
 // the recording's: thirty times the measured effect of a relative error of
 // 1e-6 in the network, of the largest |x|.
-func TestEDMTrajectories(t *testing.T) {
+func TestGoldenTrajectories(t *testing.T) {
 	for name, solve := range map[string]sampler.Sampler{
 		"traj_heun18": sampler.Heun, "traj_heun5": sampler.Heun, "traj_churn18": sampler.Heun, "traj_churn6_limits": sampler.Heun,
 		"traj_heun_vpnet": sampler.Heun, "traj_heun_venet": sampler.Heun, "traj_heun_iddpmnet": sampler.Heun,
