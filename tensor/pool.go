@@ -3,6 +3,8 @@ package tensor
 import (
 	"math/bits"
 	"sync"
+
+	"diffuse/internal/kernel"
 )
 
 // The free list keeps dead buffers by size class: four classes to a power of
@@ -42,7 +44,7 @@ func take(n int) []float32 {
 // takeZero returns a zeroed buffer of n floats.
 func takeZero(n int) []float32 {
 	b := take(n)
-	clear(b)
+	kernel.For(n, grain, func(i, j int) { clear(b[i:j]) })
 	return b
 }
 

@@ -18,6 +18,20 @@ type Batch struct {
 	Dropout      []*rand.Rand   // one generator per image for the network's dropout
 }
 
+// slice returns images lo to hi−1 of b, sharing its memory.
+func (b *Batch) slice(lo, hi int) *Batch {
+	n, shape := len(b.Sigma), b.Clean.Shape
+	cut := func(x *tensor.Tensor) *tensor.Tensor {
+		per := len(x.Data) / n
+		return tensor.From(x.Data[lo*per:hi*per], append([]int{hi - lo}, shape[1:]...)...)
+	}
+	s := &Batch{Clean: cut(b.Clean), Noisy: cut(b.Noisy), Sigma: b.Sigma[lo:hi], Dropout: b.Dropout[lo:hi]}
+	if b.Labels != nil {
+		s.Labels = b.Labels[lo:hi]
+	}
+	return s
+}
+
 // A Loader draws the training images of a run: which picture, mirrored or not, with which noise, is a function of the
 // options' Seed and the image's number alone.
 type Loader struct {

@@ -8,7 +8,7 @@
 // w = (sigma² + sd²)/(sigma·sd)², sd being sigma_data (EDM eq. 2 and table 1). As in EDM's code that is a SUM over the
 // elements of an image, divided by the batch size: a mean over the pictures, not over the pixels.
 //
-// A step is one batch and one update of the weights by Adam. A large batch may be cut into microbatches, whose
+// A step is one batch and one update of the weights by Adam. A batch is cut into microbatches that run in parallel and whose
 // gradients are added. Beside the weights runs their exponential moving average (EMA), which is what one samples from.
 // Progress is counted in images shown, never in steps or epochs, and so are the learning rate's ramp and the EMA's half-life.
 //

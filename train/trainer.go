@@ -20,10 +20,10 @@ type Trainer struct {
 	Adam    *Optimizer
 
 	loader *Loader
-	loss   []float64   // per image of the batch
-	seed   []float32   // gradient of the loss with respect to the network's output
-	grad   [][]float32 // gradient per parameter: the tape's own, or sum
-	sum    [][]float32 // gradient summed over microbatches; nil if a batch is one microbatch
+	loss   []float64     // per image of the batch
+	seed   []float32     // gradient of the loss with respect to the network's output
+	grad   [][]float32   // gradient per parameter, of the whole batch: parts[0]
+	parts  [][][]float32 // the same for each microbatch
 }
 
 // StepResult tells what one step did.
@@ -62,13 +62,15 @@ func NewTrainer(o Options, net, ema Network, data dataset.Dataset) (*Trainer, er
 	if err != nil {
 		return nil, err
 	}
-	t := &Trainer{Options: o, Net: net, EMA: ema, Adam: opt, loader: loader, loss: make([]float64, o.Batch)}
-	t.grad = make([][]float32, len(opt.Weights))
-	if o.microbatch() < o.Batch {
+	t := &Trainer{Options: o, Net: net, EMA: ema, Adam: opt, loader: loader,
+		loss: make([]float64, o.Batch), seed: make([]float32, o.Batch*loader.h*loader.w*loader.c)}
+	t.parts = make([][][]float32, (o.Batch-1)/o.microbatch()+1)
+	for u := range t.parts {
 		for _, w := range opt.Weights {
-			t.sum = append(t.sum, make([]float32, len(w.Data)))
+			t.parts[u] = append(t.parts[u], make([]float32, len(w.Data)))
 		}
 	}
+	t.grad = t.parts[0]
 	return t, nil
 }
 
@@ -76,22 +78,21 @@ func NewTrainer(o Options, net, ema Network, data dataset.Dataset) (*Trainer, er
 // they were.
 func (t *Trainer) Step() (StepResult, error) {
 	o := t.Options
-	var tape *tensor.Tape
-	for at := 0; at < o.Batch; at += o.microbatch() {
-		tape.Free() // of the microbatch before, whose gradients have been added up
-		n := min(o.microbatch(), o.Batch-at)
-		var err error
-		if tape, err = t.pass(at, n); err != nil {
-			return StepResult{}, err
-		}
-		for i, w := range t.Adam.Weights {
-			t.grad[i] = tape.Grad(w)
-		}
-		if t.sum != nil {
-			t.accumulate(at == 0)
-		}
+	b, err := t.loader.Load(t.Images, o.Batch)
+	if err != nil {
+		return StepResult{}, err
 	}
-	defer tape.Free()
+	// Each microbatch runs on one processor, forward and backward: its activations stay in that processor's
+	// cache, and nobody waits for the slowest at every operation.
+	kernel.For(len(t.parts), 1, func(u0, u1 int) {
+		for u := u0; u < u1; u++ {
+			t.pass(b, u)
+		}
+	})
+	if err := t.checkLoss(b); err != nil {
+		return StepResult{}, err
+	}
+	t.addParts()
 	norm, bad := t.Adam.Norm(t.grad)
 	if bad >= 0 {
 		return StepResult{}, t.nonFinite("the gradient of %s is not finite, although the loss is", t.Adam.Names[bad])
@@ -110,53 +111,51 @@ func (t *Trainer) Step() (StepResult, error) {
 	return r, nil
 }
 
-// pass runs n images, beginning with number `at` of the batch, forward and backward; the tape holds the gradients.
-func (t *Trainer) pass(at, n int) (*tensor.Tape, error) {
-	b, err := t.loader.Load(t.Images+int64(at), n)
-	if err != nil {
-		return nil, err
-	}
+// pass runs microbatch u of b forward and backward and leaves its gradients in parts[u]. A loss that is not finite ends it
+// after the forward pass.
+func (t *Trainer) pass(b *Batch, u int) {
+	at := u * t.Options.microbatch()
+	m := b.slice(at, min(at+t.Options.microbatch(), t.Options.Batch))
 	tape := tensor.NewTape(t.Adam.Weights...)
-	d := t.Net.Denoise(tape, b.Noisy, b.Sigma, b.Labels, b.Dropout)
-	if !slices.Equal(d.Shape, b.Clean.Shape) {
-		panic(fmt.Sprintf("train: the network turned images of shape %v into %v", b.Clean.Shape, d.Shape))
+	defer tape.Free()
+	d := t.Net.Denoise(tape, m.Noisy, m.Sigma, m.Labels, m.Dropout)
+	if !slices.Equal(d.Shape, m.Clean.Shape) {
+		panic(fmt.Sprintf("train: the network turned images of shape %v into %v", m.Clean.Shape, d.Shape))
 	}
-	if len(t.seed) < len(d.Data) {
-		t.seed = make([]float32, len(d.Data))
-	}
-	seed, loss := t.seed[:len(d.Data)], t.loss[at:at+n]
-	EDMLoss(seed, loss, d.Data, b.Clean.Data, b.Sigma, t.Options.SigmaData, 1/float64(t.Options.Batch))
-	if err := t.checkLoss(loss, b, at); err != nil {
-		tape.Free()
-		return nil, err
+	per := len(t.seed) / t.Options.Batch
+	seed, loss := t.seed[at*per:][:len(d.Data)], t.loss[at:][:len(m.Sigma)]
+	EDMLoss(seed, loss, d.Data, m.Clean.Data, m.Sigma, t.Options.SigmaData, 1/float64(t.Options.Batch))
+	for _, l := range loss {
+		if math.IsNaN(l) || math.IsInf(l, 0) {
+			return
+		}
 	}
 	tape.Seed(d, seed)
 	tape.Backward()
-	return tape, nil
+	for i, w := range t.Adam.Weights {
+		copy(t.parts[u][i], tape.Grad(w))
+	}
 }
 
-// accumulate adds a microbatch's gradients to the batch's, in the order of the images.
-func (t *Trainer) accumulate(first bool) {
+// addParts adds the gradients of all microbatches into the first's, in the order of the images: the sum does not depend on
+// who finished when.
+func (t *Trainer) addParts() {
 	kernel.For(len(t.Adam.chunks), 1, func(c0, c1 int) {
 		for _, k := range t.Adam.chunks[c0:c1] {
-			sum, g := t.sum[k.i][k.from:k.to], t.grad[k.i][k.from:k.to]
-			if first {
-				copy(sum, g)
-			} else {
-				kernel.Axpy(sum, 1, g)
+			for _, p := range t.parts[1:] {
+				kernel.Axpy(t.grad[k.i][k.from:k.to], 1, p[k.i][k.from:k.to])
 			}
 		}
 	})
-	copy(t.grad, t.sum)
 }
 
 // checkLoss stops a run whose loss is not finite and looks for the cause.
-func (t *Trainer) checkLoss(loss []float64, b *Batch, at int) error {
-	for i, l := range loss {
+func (t *Trainer) checkLoss(b *Batch) error {
+	for i, l := range t.loss {
 		if !math.IsNaN(l) && !math.IsInf(l, 0) {
 			continue
 		}
-		image := t.Images + int64(at+i)
+		image := t.Images + int64(i)
 		if _, bad := t.Adam.Norm(t.Adam.Data()); bad >= 0 {
 			return t.nonFinite("the loss of image %d is %v, and the weights %s are not finite", image, l, t.Adam.Names[bad])
 		}
