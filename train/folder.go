@@ -90,11 +90,13 @@ func readRecord(dir string) (record, error) {
 	return r, nil
 }
 
-// compatible reports how now differs from the record r of a run that is to go on. Without a decay of the learning rate
-// a run may become longer; nothing else may change, because the result would be neither run's.
-func (r record) compatible(now record) error {
-	if r.Options.LRDecay == DecayNone && now.Options.Duration > r.Options.Duration {
-		r.Options.Duration = now.Options.Duration
+// compatible reports how now differs from the record r of a run that is to go on after `images` images. The end of the
+// run may change, its duration and the decay of the learning rate, while no step taken so far would have been
+// another: so a run at a constant rate can be made longer, or brought to its end by a decay that begins later.
+// Nothing else may change, because the result would be neither run's.
+func (r record) compatible(now record, images int64) error {
+	if was, is := &r.Options, now.Options; was.decayStart() >= images && is.decayStart() >= images {
+		was.Duration, was.LRDecay, was.LRDecayFraction = is.Duration, is.LRDecay, is.LRDecayFraction
 	}
 	was, err := generic(r)
 	if err != nil {

@@ -13,8 +13,7 @@ func (o Options) LearningRate(images int64) float64 {
 	if o.LRDecay == DecayNone {
 		return lr
 	}
-	end := float64(o.Duration)
-	start := max(end*(1-o.LRDecayFraction), float64(o.LRRampup))
+	start, end := float64(o.decayStart()), float64(o.Duration)
 	u := (float64(images) - start) / (end - start)
 	switch {
 	case !(u > 0): // also the NaN of a ramp that fills the whole run
@@ -26,6 +25,14 @@ func (o Options) LearningRate(images int64) float64 {
 	default:
 		return lr * (1 - u)
 	}
+}
+
+// decayStart returns the count of images at which the rate begins to fall: the end of the run if it never does.
+func (o Options) decayStart() int64 {
+	if o.LRDecay == DecayNone {
+		return o.Duration
+	}
+	return max(int64(float64(o.Duration)*(1-o.LRDecayFraction)), o.LRRampup)
 }
 
 // EMABeta returns the share beta of the old average in ema = weights + beta·(ema − weights) for a step of `batch` images that

@@ -96,8 +96,9 @@ func Start(dir string, job Job) (*Run, error) {
 
 // Resume goes on with the run in folder dir from its last checkpoint; a run that was killed before its first one begins
 // anew from the job's weights, which its maker must have made the same way. Lines of the journal from after the
-// checkpoint are dropped: those steps are done again. The job must be the one the run was started with, except that a
-// run without a decay of its learning rate may get a longer Duration; an error names the options that differ. Close the Run.
+// checkpoint are dropped: those steps are done again. The job must be the one the run was started with, except that its
+// end, Duration and the decay of the learning rate, may change if no step so far depended on it; an error names the
+// options that differ. Close the Run.
 func Resume(dir string, job Job) (*Run, error) {
 	was, err := readRecord(dir)
 	if err != nil {
@@ -107,7 +108,7 @@ func Resume(dir string, job Job) (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := was.compatible(now); err != nil {
+	if err := was.compatible(now, 0); err != nil { // before the state is read: a clearer error than its tensors would give
 		return nil, fmt.Errorf("resuming %s: %w", dir, err)
 	}
 	t, err := NewTrainer(job.Options, job.Net, job.EMA, job.Data)
@@ -123,6 +124,9 @@ func Resume(dir string, job Job) (*Run, error) {
 		saved = t.Images
 	} else if !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("resuming: %w", err)
+	}
+	if err := was.compatible(now, t.Images); err != nil {
+		return nil, fmt.Errorf("resuming %s: %w", dir, err)
 	}
 	if was.Options != now.Options {
 		if err := now.write(dir); err != nil {

@@ -236,6 +236,28 @@ func TestLonger(t *testing.T) {
 	}
 }
 
+// TestCoolDown: a run at a constant rate may be brought to an end by a decay that begins after its last step, and is then
+// the run that was meant to decay from the start; a decay that should have begun before is refused.
+func TestCoolDown(t *testing.T) {
+	dir := reference(t)
+	cooled, whole := job(t), job(t)
+	for _, j := range []*train.Job{&cooled, &whole} {
+		j.Options.Duration, j.Options.LRDecay, j.Options.LRDecayFraction = 320, train.DecayLinear, 0.5
+	}
+	late := cooled
+	late.Options.LRDecayFraction = 0.75
+	if _, err := train.Resume(dir, late); err == nil || !strings.Contains(err.Error(), "lr_decay was") {
+		t.Errorf("a decay from before the checkpoint: %v", err)
+	}
+	if err := train1(t.Context(), dir, cooled, train.Resume); err != nil {
+		t.Fatal(err)
+	}
+	if err := train1(t.Context(), filepath.Join(t.TempDir(), "run"), whole, train.Start); err != nil {
+		t.Fatal(err)
+	}
+	same(t, "average of the cooled run", values(cooled.EMA), values(whole.EMA))
+}
+
 // TestHooks checks when pictures, snapshots and progress are due, and that a failing hook leaves the checkpoint of before.
 func TestHooks(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")
