@@ -93,13 +93,11 @@ func (d *folder) skipping(o Options, found int) (Dataset, error) {
 	}
 	bad := make([]error, d.n)
 	d.each(bad, true, func(i int) error {
-		dst := pix
 		if pix != nil {
-			dst = pix[i*size : (i+1)*size]
-		} else {
-			dst = make([]uint8, size)
+			_, err := d.Get(i, pix[i*size:(i+1)*size])
+			return err
 		}
-		_, err := d.Get(i, dst)
+		_, err := d.Get(i, make([]uint8, size))
 		return err
 	})
 	if pix != nil {

@@ -75,7 +75,7 @@ func Parse(s string, n int) ([]float32, error) {
 		}
 	}
 	if len(part) > 3 {
-		return nil, fmt.Errorf("skiptune: skip weights %q: want RHO, BOTTOM:TOP or a list RHO,RHO,...", s)
+		return nil, fmt.Errorf("skiptune: skip weights %q: want RHO, BOTTOM:TOP or a list such as RHO,RHO,RHO", s)
 	}
 	bottom, err := weight(s, part[0])
 	if err != nil {
@@ -93,7 +93,7 @@ func Parse(s string, n int) ([]float32, error) {
 func weight(all, s string) (float64, error) {
 	v, err := strconv.ParseFloat(strings.TrimSpace(s), 64)
 	if err != nil || !(v >= 0) || v > math.MaxFloat32 {
-		return 0, fmt.Errorf("skiptune: %q in skip weights %q is not a finite number of 0 or more (want RHO, BOTTOM:TOP or a list RHO,RHO,...)", s, all)
+		return 0, fmt.Errorf("skiptune: %q in skip weights %q is not a finite number of 0 or more (want RHO, BOTTOM:TOP or a list such as RHO,RHO,RHO)", s, all)
 	}
 	return v, nil
 }

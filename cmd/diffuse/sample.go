@@ -116,13 +116,11 @@ func (o *sampleOptions) bind(f *pflag.FlagSet) {
 
 // contradictions refuses flags that cannot both be meant.
 func (o *sampleOptions) contradictions(f *pflag.FlagSet) error {
-	for _, group := range [][]string{
-		{"seeds", "num", "noise"},
-		{"sigmas", "steps"}, {"sigmas", "schedule"}, {"sigmas", "sigma-min"}, {"sigmas", "sigma-max"}, {"sigmas", "rho"},
-	} {
-		if err := conflict(f, group...); err != nil {
-			return err
-		}
+	if err := conflict(f, "seeds", "num", "noise"); err != nil {
+		return err
+	}
+	if err := conflicts(f, "sigmas", "steps", "schedule", "sigma-min", "sigma-max", "rho"); err != nil {
+		return err
 	}
 	switch {
 	case f.Changed("num") && o.num < 1:

@@ -151,9 +151,7 @@ func editDistance(a, b string) int {
 	return row[len(b)]
 }
 
-// exactly, atMost and atLeast check the number of plain arguments in the tool's voice.
-func exactly(n int, what string) cobra.PositionalArgs { return between(n, n, what) }
-
+// between checks the number of plain arguments in the tool's voice; what names those that are wanted.
 func between(lo, hi int, what string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		if len(args) < lo || hi >= 0 && len(args) > hi {
