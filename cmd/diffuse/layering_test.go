@@ -18,11 +18,12 @@ var layers = map[string]struct {
 	testsOnly     bool // no program may import it
 }{
 	"cmd/diffuse": {
-		ours:    []string{"checkpoint", "dataset", "imageio", "internal/kernel", "sampler", "schedule", "skiptune", "tensor", "train", "unet", "zoo"},
+		ours:    []string{"checkpoint", "dataset", "imageio", "internal/kernel", "metric", "sampler", "schedule", "skiptune", "tensor", "train", "unet", "zoo"},
 		foreign: []string{"github.com/schollz/progressbar/v3", "github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term"},
 	},
 	"train":           {ours: []string{"checkpoint", "dataset", "internal/kernel", "schedule", "tensor"}},
 	"unet":            {ours: []string{"checkpoint", "schedule", "tensor"}},
+	"metric":          {ours: []string{"checkpoint", "imageio", "internal/kernel", "tensor"}, foreign: []string{"gonum.org/v1/gonum"}},
 	"dataset":         {ours: []string{"imageio"}, foreign: []string{"golang.org/x/image"}},
 	"imageio":         {ours: []string{"checkpoint"}, foreign: []string{"golang.org/x/image"}},
 	"checkpoint":      {foreign: []string{"golang.org/x/sys"}},
