@@ -75,6 +75,23 @@ func checkGradient(t *testing.T, inputs []*tensor.Tensor, f func(tp *tensor.Tape
 	}
 }
 
+// TestMean compares Mean with its definition.
+func TestMean(t *testing.T) {
+	x := random(rand.New(rand.NewPCG(5, 6)), 2, 3, 4, 5)
+	y := tensor.Mean(nil, x)
+	for n := range 2 {
+		for c := range 5 {
+			var want float64
+			for p := range 12 {
+				want += float64(x.Data[(n*12+p)*5+c]) / 12
+			}
+			if got := float64(y.Data[n*5+c]); !(math.Abs(got-want) < 1e-6) { // twelve float32 of about 1
+				t.Errorf("picture %d, channel %d: %g, want %g", n, c, got, want)
+			}
+		}
+	}
+}
+
 func TestGradients(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	type T = tensor.Tensor
@@ -105,6 +122,7 @@ func TestGradients(t *testing.T) {
 	}
 	add("linear", func(t *tensor.Tape, in []*T) *T { return tensor.Linear(t, in[0], in[1], in[2]) },
 		random(r, 3, 5), random(r, 5, 7), random(r, 7))
+	add("mean", func(t *tensor.Tape, in []*T) *T { return tensor.Mean(t, in[0]) }, random(r, 2, 3, 4, 5))
 	add("columns", func(t *tensor.Tape, in []*T) *T { return tensor.Columns(t, in[0], 2, 5) }, random(r, 3, 7))
 	for _, silu := range []bool{false, true} {
 		o := tensor.NormOptions{Groups: 2, Eps: 1e-5, SiLU: silu}

@@ -178,7 +178,7 @@ func (g *layerGolden) check(b *builder, f func(tp *tensor.Tape, x, emb *tensor.T
 		g.same("grad_in1", tape.Grad(emb))
 	}
 	for _, p := range b.net.params {
-		_, data := toFile(tensor.From(tape.Grad(p.Tensor), p.Shape...))
+		data := tensor.ToFile(tensor.From(tape.Grad(p.Tensor), p.Shape...))
 		g.same("grad."+p.name, data)
 	}
 }

@@ -19,8 +19,7 @@ const freqsName = "map_noise.freqs"
 func (n *Net) Export(d checkpoint.DType) (map[string]*checkpoint.Tensor, error) {
 	files := make(map[string]*checkpoint.Tensor, len(n.params)+1)
 	for name, x := range n.Params() {
-		shape, data := toFile(x)
-		f, err := checkpoint.Float32(shape, data).As(d)
+		f, err := checkpoint.Float32(tensor.FileShape(x.Shape), tensor.ToFile(x)).As(d)
 		if err != nil {
 			return nil, fmt.Errorf("tensor %q: %w", name, err)
 		}
@@ -45,13 +44,7 @@ func (n *Net) Import(files map[string]*checkpoint.Tensor) error {
 		if err != nil {
 			return fmt.Errorf("tensor %q: %w", p.name, err)
 		}
-		switch s := p.Shape; len(s) {
-		case 4:
-			data = transpose(data, s[0]*s[1], s[2], s[3], false)
-		case 2:
-			data = transpose(data, 1, s[0], s[1], false)
-		}
-		copy(p.Data, data)
+		tensor.FromFile(p.Tensor, data)
 	}
 	return nil
 }
@@ -73,7 +66,7 @@ func (n *Net) match(files map[string]*checkpoint.Tensor) error {
 		claimed[p.name] = true
 		if f, ok := files[p.name]; !ok {
 			wrong = append(wrong, fmt.Sprintf("tensor %q is missing", p.name))
-		} else if want := fileShape(p.Shape); !slices.Equal(f.Shape, want) {
+		} else if want := tensor.FileShape(p.Shape); !slices.Equal(f.Shape, want) {
 			wrong = append(wrong, fmt.Sprintf("tensor %q: shape %v, want %v", p.name, f.Shape, want))
 		}
 	}
@@ -90,47 +83,6 @@ func (n *Net) match(files map[string]*checkpoint.Tensor) error {
 		wrong = append(wrong[:5], fmt.Sprintf("and %d more", n-5))
 	}
 	return errors.New(strings.Join(wrong, "; "))
-}
-
-// fileShape returns the shape that a parameter has in a file.
-func fileShape(s []int) []int {
-	switch len(s) {
-	case 4: // KH×KW×I×O → O×I×KH×KW
-		return []int{s[3], s[2], s[0], s[1]}
-	case 2:
-		return []int{s[1], s[0]}
-	}
-	return s
-}
-
-// toFile returns shape and data of x in the layout of files: the output
-// channel moves from the last dimension to the first, the input channel next.
-func toFile(x *tensor.Tensor) ([]int, []float32) {
-	switch s := x.Shape; len(s) {
-	case 4:
-		return fileShape(s), transpose(x.Data, s[0]*s[1], s[2], s[3], true)
-	case 2:
-		return fileShape(s), transpose(x.Data, 1, s[0], s[1], true)
-	}
-	return x.Shape, slices.Clone(x.Data)
-}
-
-// transpose converts taps×in×out to out×in×taps, or back.
-func transpose(data []float32, taps, in, out int, toFile bool) []float32 {
-	y := make([]float32, len(data))
-	for k := range taps {
-		for i := range in {
-			for o := range out {
-				a, b := (k*in+i)*out+o, (o*in+i)*taps+k
-				if toFile {
-					y[b] = data[a]
-				} else {
-					y[a] = data[b]
-				}
-			}
-		}
-	}
-	return y
 }
 
 // Clone returns a network with its own copy of the weights.

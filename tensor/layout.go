@@ -1,0 +1,66 @@
+package tensor
+
+import (
+	"fmt"
+	"slices"
+)
+
+// FileShape returns the shape that a weight of the given shape has in files and in peers: convolutions KH×KW×Cin×Cout become
+// Cout×Cin×KH×KW, linear maps In×Out become Out×In, all else stays. The result may be s itself.
+func FileShape(s []int) []int {
+	switch len(s) {
+	case 4:
+		return []int{s[3], s[2], s[0], s[1]}
+	case 2:
+		return []int{s[1], s[0]}
+	}
+	return s
+}
+
+// ToFile returns a copy of a weight in the layout of [FileShape].
+func ToFile(x *Tensor) []float32 {
+	if taps, in, out := weight(x); out > 0 {
+		return swapLayout(x.Data, taps, in, out, true)
+	}
+	return slices.Clone(x.Data)
+}
+
+// FromFile fills the weight dst from data in the layout of [FileShape]; it panics unless the sizes agree.
+func FromFile(dst *Tensor, data []float32) {
+	if len(data) != len(dst.Data) {
+		panic(fmt.Sprintf("tensor.FromFile: %d values for shape %v", len(data), dst.Shape))
+	}
+	if taps, in, out := weight(dst); out > 0 {
+		data = swapLayout(data, taps, in, out, false)
+	}
+	copy(dst.Data, data)
+}
+
+// weight reads a convolution or a linear map as taps×in×out; all zero for other shapes.
+func weight(x *Tensor) (taps, in, out int) {
+	switch s := x.Shape; len(s) {
+	case 4:
+		return s[0] * s[1], s[2], s[3]
+	case 2:
+		return 1, s[0], s[1]
+	}
+	return 0, 0, 0
+}
+
+// swapLayout converts taps×in×out to out×in×taps, or back.
+func swapLayout(data []float32, taps, in, out int, toFile bool) []float32 {
+	y := make([]float32, len(data))
+	for k := range taps {
+		for i := range in {
+			for o := range out {
+				a, b := (k*in+i)*out+o, (o*in+i)*taps+k
+				if toFile {
+					y[b] = data[a]
+				} else {
+					y[a] = data[b]
+				}
+			}
+		}
+	}
+	return y
+}
