@@ -116,7 +116,7 @@ func (l *Loader) fill(i, pick int, k int64, g *rand.PCG, r *rand.Rand) error {
 	if l.opt.Flip {
 		l.flip.seek(g, k)
 		if r.Uint64()>>63 == 1 {
-			mirror(pixels, l.h, l.w, l.c)
+			Mirror(pixels, l.h, l.w, l.c)
 		}
 	}
 	l.sigma.seek(g, k)
@@ -171,8 +171,8 @@ func (l *Loader) reserve(n int) {
 	}
 }
 
-// mirror turns an H×W×C picture left to right in place.
-func mirror(pixels []uint8, h, w, c int) {
+// Mirror turns an H×W×C picture left to right in place.
+func Mirror(pixels []uint8, h, w, c int) {
 	for y := range h {
 		row := pixels[y*w*c : (y+1)*w*c]
 		for a, b := 0, (w-1)*c; a < b; a, b = a+c, b-c {

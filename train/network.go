@@ -16,13 +16,18 @@ type Network interface {
 	// for the network's dropout, or is nil: no dropout. Operations are recorded on t, which may be nil.
 	Denoise(t *tensor.Tape, x *tensor.Tensor, sigma []float64, labels []int, dropout []*rand.Rand) *tensor.Tensor
 
+	Weighted
+}
+
+// Weighted is a network as an [Optimizer] sees it.
+type Weighted interface {
 	// Params yields the names and values of the weights, always in the same order. The tensors are the network's own:
 	// training writes to them between passes.
 	Params() iter.Seq2[string, *tensor.Tensor]
 }
 
 // params collects a network's weights.
-func params(n Network) (names []string, values []*tensor.Tensor) {
+func params(n Weighted) (names []string, values []*tensor.Tensor) {
 	for name, w := range n.Params() {
 		names, values = append(names, name), append(values, w)
 	}

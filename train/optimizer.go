@@ -32,7 +32,7 @@ const chunkSize = 1 << 15
 
 // NewOptimizer returns an Optimizer for net's weights with o's Beta1, Beta2 and Eps. ema, if it is not nil, must have
 // parameters of the same names and shapes in memory of its own; they become a copy of net's.
-func NewOptimizer(net, ema Network, o Options) (*Optimizer, error) {
+func NewOptimizer(net, ema Weighted, o Options) (*Optimizer, error) {
 	p := &Optimizer{Beta1: o.Beta1, Beta2: o.Beta2, Eps: o.Eps}
 	p.Names, p.Weights = params(net)
 	seen := make(map[string]bool, len(p.Names))

@@ -93,6 +93,7 @@ program and writes them to diffuse.png.`,
 		trainCommand(u),
 		inspectCommand(u),
 		scheduleCommand(u),
+		classifierCommand(u),
 		versionCommand(u),
 	)
 	return root
