@@ -74,7 +74,8 @@ func (o *Options) complete() error {
 }
 
 // Open reads the set at path: a folder that holds train-images-idx3-ubyte or t10k-images-idx3-ubyte (with .gz or not) and the labels that
-// go with it; one such images file, with its labels if they lie beside it; or a folder of pictures. In the latter the first folder
+// go with it; one such images file, with its labels if they lie beside it; an npz archive of pictures (arr_0) and perhaps labels (arr_1); or a
+// folder of pictures. In the latter the first folder
 // below path is the class, deeper ones do not matter, and pictures without sub-folders are unlabelled; a dataset.json as EDM's dataset_tool
 // writes it overrules that. Names that start with a dot and files that are no pictures by their ending are passed over.
 func Open(path string, o Options) (Dataset, error) {
@@ -94,6 +95,9 @@ func open(path string, o Options) (Dataset, error) {
 		return nil, err.(*os.PathError).Err
 	}
 	if !info.IsDir() {
+		if isNPZ(path) {
+			return openNPZ(path, o)
+		}
 		return openIDX(path, o)
 	}
 	images, err := findIDX(path, o.Split)

@@ -1,0 +1,92 @@
+package dataset
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"math"
+	"os"
+
+	"diffuse/checkpoint"
+)
+
+// isNPZ reports whether the file at path is a zip archive by its first bytes.
+func isNPZ(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	head := make([]byte, 4)
+	_, err = io.ReadFull(f, head)
+	return err == nil && bytes.Equal(head, []byte("PK\x03\x04"))
+}
+
+// openNPZ reads the pictures of an npz archive: arr_0, N×H×W×C bytes, and arr_1, N class numbers, if there is one (the sample
+// files of OpenAI's guided-diffusion, and what "diffuse sample --npz" writes). Class -1 stands for none; a set with such
+// pictures counts as unlabelled.
+func openNPZ(path string, o Options) (Dataset, error) {
+	f, err := checkpoint.OpenNPZ(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	arr, err := f.Tensor("arr_0")
+	if err != nil {
+		return nil, fmt.Errorf("no pictures: %w", err)
+	}
+	s := arr.Shape
+	if len(s) != 4 || arr.DType != checkpoint.U8 || s[0] < 1 || s[1] < 1 || s[2] < 1 || s[3] != 1 && s[3] != 3 {
+		return nil, fmt.Errorf("arr_0 is %s of shape %v; pictures are U8, N×H×W×1 or N×H×W×3", arr.DType, s)
+	}
+	m := &memory{info: info{n: s[0], h: s[1], w: s[2], c: s[3]}}
+	if !m.fits(math.MaxInt64) {
+		return nil, fmt.Errorf("arr_0 of shape %v is too large", s)
+	}
+	if m.pix, err = arr.Uint8(); err != nil {
+		return nil, fmt.Errorf("arr_0: %w", err)
+	}
+	if labels, ok := f.Tensors["arr_1"]; ok {
+		if err := m.label(path, labels); err != nil {
+			return nil, fmt.Errorf("arr_1: %w", err)
+		}
+	}
+	as := m.info
+	if o.Height != 0 {
+		as.h, as.w = o.Height, o.Width
+	}
+	if o.Grey {
+		as.c = 1
+	}
+	if as.h == m.h && as.w == m.w && as.c == m.c {
+		return m, nil
+	}
+	return keep(&scaled{as, m}, as, o.MaxBytes)
+}
+
+// label takes the classes of the pictures from an array.
+func (m *memory) label(path string, t *checkpoint.Tensor) error {
+	if len(t.Shape) != 1 || t.Shape[0] != m.n {
+		return fmt.Errorf("shape %v for %d pictures", t.Shape, m.n)
+	}
+	labels, err := t.Int64()
+	if err != nil {
+		return err
+	}
+	const most = 1 << 20
+	classes := int64(0)
+	for i, k := range labels {
+		if k < -1 || k >= most {
+			return fmt.Errorf("element %d is class %d", i, k)
+		}
+		if k == -1 {
+			return nil
+		}
+		classes = max(classes, k+1)
+	}
+	for _, k := range labels {
+		m.labels = append(m.labels, int(k))
+	}
+	m.names = classNames(path, int(classes), m.h, m.w)
+	return nil
+}
