@@ -40,8 +40,12 @@ const defaultBatch = 16
 // defaultPicture is where the grid goes if no other output is asked for.
 const defaultPicture = "diffuse.png"
 
+func newSampleOptions() *sampleOptions {
+	return &sampleOptions{batch: defaultBatch, grid: defaultGrid(), solver: sampler.DefaultOptions(), guidance: 1, scale: 1}
+}
+
 func sampleCommand(u *ui) *cobra.Command {
-	o := &sampleOptions{batch: defaultBatch, sampler: "heun", grid: defaultGrid(), solver: sampler.DefaultOptions(), guidance: 1, scale: 1}
+	o := newSampleOptions()
 	c := &cobra.Command{
 		Use:   "sample [MODEL]",
 		Short: "Draw pictures",
@@ -73,14 +77,15 @@ with a list, picture i shows element i mod the list's length.`,
 			return runSample(c.Context(), u, o, strings.Join(args, ""))
 		},
 	}
-	o.bind(c.Flags())
-	c.RegisterFlagCompletionFunc("sampler", completeWith(samplerNames()))
-	c.RegisterFlagCompletionFunc("schedule", completeWith(scheduleNames()))
+	o.bindDrawing(c)
+	o.bindOutputs(c.Flags())
 	return c
 }
 
-// bind adds the flags. Defaults that depend on the model say so.
-func (o *sampleOptions) bind(f *pflag.FlagSet) {
+// bindDrawing adds the flags that say what to draw and how; they are shared by the commands that draw. Defaults that depend on the
+// model say so.
+func (o *sampleOptions) bindDrawing(c *cobra.Command) {
+	f := c.Flags()
 	f.StringVar(&o.seeds, "seeds", "", "`LIST` of seeds such as 0-63,100; one picture each (default: enough for the grid)")
 	f.IntVar(&o.num, "num", 0, "number of pictures: seeds 0 to num-1")
 	f.StringVar(&o.class, "class", "", "`LIST` of class names or numbers, or none (default: all classes in turn)")
@@ -103,7 +108,12 @@ func (o *sampleOptions) bind(f *pflag.FlagSet) {
 	f.Float64Var(&o.guidance, "guidance", o.guidance, "guidance `W`: gnet + W (model - gnet); 1 is none")
 	f.StringVar(&o.gnet, "gnet", "", "guiding `MODEL` (default: the model itself without a class)")
 	f.StringVar(&o.interval, "guidance-interval", "", "guide only at noise levels `LO,HI`")
+	c.RegisterFlagCompletionFunc("sampler", completeWith(samplerNames()))
+	c.RegisterFlagCompletionFunc("schedule", completeWith(scheduleNames()))
+}
 
+// bindOutputs adds the flags that say where pictures go.
+func (o *sampleOptions) bindOutputs(f *pflag.FlagSet) {
 	f.StringVar(&o.outdir, "outdir", "", "`FOLDER` for one PNG a seed, 000017.png; same names are overwritten")
 	f.StringVar(&o.picture, "grid", "", "`FILE.png` for all pictures in one (default diffuse.png, if no other output is asked for)")
 	f.StringVar(&o.npz, "npz", "", "`FILE` for arrays arr_0 (uint8, N x H x W x C) and arr_1 (int64 labels)")

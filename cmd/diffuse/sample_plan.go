@@ -20,12 +20,21 @@ type samplePlan struct {
 	columns, scale              int
 }
 
-// plan resolves the options against a model. It reads files but writes none.
+// plan resolves the options against a model, outputs included. It reads files but writes none.
 func (o *sampleOptions) plan(u *ui, modelArg string) (*samplePlan, error) {
 	m, err := openModel(modelArg)
 	if err != nil {
 		return nil, err
 	}
+	p, err := o.planDrawing(u, m)
+	if err != nil {
+		return nil, err
+	}
+	return p, p.planOutputs(o)
+}
+
+// planDrawing resolves what is drawn, and how.
+func (o *sampleOptions) planDrawing(u *ui, m *model) (*samplePlan, error) {
 	p := &samplePlan{drawing: drawing{model: m}, batch: o.batch, outdir: o.outdir, npz: o.npz, trace: o.trace, picture: o.picture, scale: o.scale}
 	for _, step := range []func(*samplePlan) error{o.planSolver, o.planSkips, o.planGuidance} {
 		if err := step(p); err != nil {
@@ -36,7 +45,7 @@ func (o *sampleOptions) plan(u *ui, modelArg string) (*samplePlan, error) {
 		return nil, err
 	}
 	p.nfe = p.evaluations()
-	return p, p.planOutputs(o)
+	return p, nil
 }
 
 // planSolver chooses sampler, noise levels and solver options: the user's, else the model's.
