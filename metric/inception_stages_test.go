@@ -13,6 +13,9 @@ import (
 // TestGoldenInceptionStages compares statistics and a few elements after each block with torch-fidelity's, to find the block that errs.
 // Tolerance: that of the features, 1e-4 of the block's maximum for elements; the mean and the deviation of many are held to 1e-5 of it.
 func TestGoldenInceptionStages(t *testing.T) {
+	if testing.Short() {
+		t.Skip("another pass of the network")
+	}
 	var recorded struct {
 		Stages map[string]struct {
 			Shape          []int
