@@ -5,10 +5,13 @@ import (
 	"math"
 )
 
-// Resize returns m at h×w pixels by bicubic interpolation (a = −0.5), whose kernel widens when it shrinks, so that it does not
-// alias; pixels of no opacity weigh nothing. It does what PIL's resize with BICUBIC does, in integers with 22 bits of
-// fraction, the width first, and gives the bytes of Pillow 11. Where that is the size already, it returns m itself.
-func (m Image) Resize(h, w int) Image {
+// Resize returns m at h×w pixels by ResizeWith and Bicubic.
+func (m Image) Resize(h, w int) Image { return m.ResizeWith(h, w, Bicubic) }
+
+// ResizeWith returns m at h×w pixels, interpolated by f, which widens when the picture shrinks, so that it does not alias; pixels
+// of no opacity weigh nothing. It does what PIL's Image.resize does, in integers with 22 bits of fraction, the width
+// first, and gives its bytes. Where that is the size already, it returns m itself.
+func (m Image) ResizeWith(h, w int, f Filter) Image {
 	m.must("Resize")
 	if h < 1 || w < 1 {
 		panic(fmt.Sprintf("imageio: Resize to %d×%d", h, w))
@@ -19,7 +22,7 @@ func (m Image) Resize(h, w int) Image {
 	if m.C == 4 {
 		m = m.premultiplied()
 	}
-	m = m.widen(w).heighten(h)
+	m = m.widen(w, f).heighten(h, f)
 	if m.C == 4 {
 		m.unpremultiply()
 	}
@@ -58,55 +61,35 @@ type kernel struct {
 const fraction = 22
 
 // kernels returns one kernel for each of n output pixels over size input pixels.
-func kernels(size, n int) []kernel {
-	scale := float64(size) / float64(n)
-	stretch := max(scale, 1) // shrinking widens the kernel
-	reach := 2 * stretch
-	most := int(2*reach) + 2
-	out, w, slab := make([]kernel, n), make([]float64, most), make([]int32, 0, n*most)
-	for i := range out {
-		centre := (float64(i) + 0.5) * scale
-		lo := max(int(centre-reach+0.5), 0)
-		hi := min(int(centre+reach+0.5), size)
-		sum := 0.0
-		for j := range hi - lo {
-			w[j] = cubic((float64(lo+j) - centre + 0.5) / stretch)
-			sum += w[j]
-		}
+func kernels(size, n int, f Filter) []kernel {
+	out, total := make([]kernel, n), 0
+	exact := f.weights(size, n)
+	for _, k := range exact {
+		total += len(k.weights)
+	}
+	slab := make([]int32, 0, total)
+	for i, k := range exact {
 		start := len(slab)
-		for j := range hi - lo {
-			slab = append(slab, int32(math.Round(w[j]/sum*(1<<fraction))))
+		for _, v := range k.weights {
+			slab = append(slab, int32(math.Round(v*(1<<fraction))))
 		}
-		out[i] = kernel{lo, slab[start:]}
+		out[i] = kernel{k.first, slab[start:]}
 	}
 	return out
 }
 
-// cubic is Keys' interpolation kernel with a = −0.5.
-func cubic(x float64) float64 {
-	const a = -0.5
-	x = math.Abs(x)
-	switch {
-	case x < 1:
-		return ((a+2)*x-(a+3))*x*x + 1
-	case x < 2:
-		return (((x-5)*x+8)*x - 4) * a
-	}
-	return 0
-}
-
-// half rounds; sums stay below 2³¹, for the magnitudes of a kernel's weights add up to 1.25·2²² at most.
+// half rounds; sums stay below 2³¹, for the magnitudes of a kernel's weights add up to 1.6·2²² at most.
 const half = 1 << (fraction - 1)
 
 func round(sum int32) uint8 { return uint8(min(max(sum>>fraction, 0), 255)) }
 
 // widen changes the width.
-func (m Image) widen(w int) Image {
+func (m Image) widen(w int, f Filter) Image {
 	if m.W == w {
 		return m
 	}
 	out := New(m.H, w, m.C)
-	ks := kernels(m.W, w)
+	ks := kernels(m.W, w, f)
 	for y := range m.H {
 		row, to := m.Pix[y*m.W*m.C:(y+1)*m.W*m.C], out.Pix[y*w*m.C:(y+1)*w*m.C]
 		for x, k := range ks {
@@ -124,13 +107,13 @@ func (m Image) widen(w int) Image {
 }
 
 // heighten changes the height.
-func (m Image) heighten(h int) Image {
+func (m Image) heighten(h int, f Filter) Image {
 	if m.H == h {
 		return m
 	}
 	n := m.W * m.C
 	out, sums := New(h, m.W, m.C), make([]int32, n)
-	for y, k := range kernels(m.H, h) {
+	for y, k := range kernels(m.H, h, f) {
 		for i := range sums {
 			sums[i] = half
 		}

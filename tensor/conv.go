@@ -21,7 +21,7 @@ func Conv2D(t *Tape, x, w, b *Tensor, o ConvOptions) *Tensor {
 		panic(fmt.Sprintf("tensor.Conv2D: x %v, w %v, b %v", x.Shape, w.Shape, shapeOf(b)))
 	}
 	g := kernel.Conv{N: n, H: h, W: wd, Cin: c, Cout: w.Shape[3],
-		KH: w.Shape[0], KW: w.Shape[1], Stride: max(1, o.Stride), Pad: o.Pad}
+		KH: w.Shape[0], KW: w.Shape[1], Stride: max(1, o.Stride), PadH: o.Pad, PadW: o.Pad}
 	if h+2*o.Pad < g.KH || wd+2*o.Pad < g.KW {
 		panic(fmt.Sprintf("tensor.Conv2D: x %v with padding %d is smaller than w %v", x.Shape, o.Pad, w.Shape))
 	}

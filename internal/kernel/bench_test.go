@@ -9,18 +9,18 @@ import (
 )
 
 var benchConvs = []kernel.Conv{
-	{N: 32, H: 28, W: 28, Cin: 32, Cout: 32, KH: 3, KW: 3, Stride: 1, Pad: 1},
-	{N: 32, H: 14, W: 14, Cin: 64, Cout: 64, KH: 3, KW: 3, Stride: 1, Pad: 1},
-	{N: 32, H: 14, W: 14, Cin: 128, Cout: 64, KH: 3, KW: 3, Stride: 1, Pad: 1},
-	{N: 32, H: 7, W: 7, Cin: 128, Cout: 128, KH: 3, KW: 3, Stride: 1, Pad: 1},
-	{N: 1, H: 14, W: 14, Cin: 64, Cout: 64, KH: 3, KW: 3, Stride: 1, Pad: 1},
-	{N: 1, H: 7, W: 7, Cin: 128, Cout: 128, KH: 3, KW: 3, Stride: 1, Pad: 1},
-	{N: 32, H: 28, W: 28, Cin: 32, Cout: 1, KH: 3, KW: 3, Stride: 1, Pad: 1},
-	{N: 32, H: 28, W: 28, Cin: 1, Cout: 32, KH: 3, KW: 3, Stride: 1, Pad: 1},
-	{N: 32, H: 28, W: 28, Cin: 32, Cout: 32, KH: 3, KW: 3, Stride: 2, Pad: 1},
+	{N: 32, H: 28, W: 28, Cin: 32, Cout: 32, KH: 3, KW: 3, Stride: 1, PadH: 1, PadW: 1},
+	{N: 32, H: 14, W: 14, Cin: 64, Cout: 64, KH: 3, KW: 3, Stride: 1, PadH: 1, PadW: 1},
+	{N: 32, H: 14, W: 14, Cin: 128, Cout: 64, KH: 3, KW: 3, Stride: 1, PadH: 1, PadW: 1},
+	{N: 32, H: 7, W: 7, Cin: 128, Cout: 128, KH: 3, KW: 3, Stride: 1, PadH: 1, PadW: 1},
+	{N: 1, H: 14, W: 14, Cin: 64, Cout: 64, KH: 3, KW: 3, Stride: 1, PadH: 1, PadW: 1},
+	{N: 1, H: 7, W: 7, Cin: 128, Cout: 128, KH: 3, KW: 3, Stride: 1, PadH: 1, PadW: 1},
+	{N: 32, H: 28, W: 28, Cin: 32, Cout: 1, KH: 3, KW: 3, Stride: 1, PadH: 1, PadW: 1},
+	{N: 32, H: 28, W: 28, Cin: 1, Cout: 32, KH: 3, KW: 3, Stride: 1, PadH: 1, PadW: 1},
+	{N: 32, H: 28, W: 28, Cin: 32, Cout: 32, KH: 3, KW: 3, Stride: 2, PadH: 1, PadW: 1},
 	{N: 32, H: 14, W: 14, Cin: 128, Cout: 64, KH: 1, KW: 1, Stride: 1},
-	{N: 8, H: 32, W: 32, Cin: 128, Cout: 128, KH: 3, KW: 3, Stride: 1, Pad: 1},
-	{N: 8, H: 8, W: 8, Cin: 256, Cout: 256, KH: 3, KW: 3, Stride: 1, Pad: 1},
+	{N: 8, H: 32, W: 32, Cin: 128, Cout: 128, KH: 3, KW: 3, Stride: 1, PadH: 1, PadW: 1},
+	{N: 8, H: 8, W: 8, Cin: 256, Cout: 256, KH: 3, KW: 3, Stride: 1, PadH: 1, PadW: 1},
 }
 
 func convName(g kernel.Conv) string {

@@ -4,19 +4,19 @@ import "fmt"
 
 // Conv is the shape of a batched two-dimensional convolution (cross-correlation, as in every network library): N pictures of
 // H×W pixels with Cin channels become OutH×OutW pixels with Cout channels through KH×KW taps, Stride pixels apart, with
-// Pad pixels of zeros on every side.
-type Conv struct{ N, H, W, Cin, Cout, KH, KW, Stride, Pad int }
+// PadH rows of zeros above and below, and PadW columns of zeros to the left and to the right.
+type Conv struct{ N, H, W, Cin, Cout, KH, KW, Stride, PadH, PadW int }
 
 // OutH returns the output's height in pixels.
-func (g Conv) OutH() int { return (g.H+2*g.Pad-g.KH)/g.Stride + 1 }
+func (g Conv) OutH() int { return (g.H+2*g.PadH-g.KH)/g.Stride + 1 }
 
 // OutW returns the output's width in pixels.
-func (g Conv) OutW() int { return (g.W+2*g.Pad-g.KW)/g.Stride + 1 }
+func (g Conv) OutW() int { return (g.W+2*g.PadW-g.KW)/g.Stride + 1 }
 
 // ConvForward computes y = x∗w + bias, overwriting y (N×OutH×OutW×Cout), from x (N×H×W×Cin), w (KH×KW×Cin×Cout) and
 // bias (Cout, or nil for none):
 //
-//	y[n][i][j][o] = bias[o] + Σ_{ky,kx,c} x[n][i*Stride+ky-Pad][j*Stride+kx-Pad][c] * w[ky][kx][c][o]
+//	y[n][i][j][o] = bias[o] + Σ_{ky,kx,c} x[n][i*Stride+ky-PadH][j*Stride+kx-PadW][c] * w[ky][kx][c][o]
 //
 // where x outside the picture is 0; the sum runs in that order and starts from the bias. It panics if the shapes do
 // not fit.
@@ -47,7 +47,7 @@ func ConvForward(y, x, w, bias []float32, g Conv) {
 // ConvInputGrad adds to dx (N×H×W×Cin) the gradient with respect to x of the loss whose gradient with respect to y is
 // dy (N×OutH×OutW×Cout):
 //
-//	dx[n][i*Stride+ky-Pad][j*Stride+kx-Pad][c] += Σ_o dy[n][i][j][o] * w[ky][kx][c][o]
+//	dx[n][i*Stride+ky-PadH][j*Stride+kx-PadW][c] += Σ_o dy[n][i][j][o] * w[ky][kx][c][o]
 //
 // It panics if the shapes do not fit.
 func ConvInputGrad(dx, dy, w []float32, g Conv) {
@@ -72,7 +72,7 @@ func ConvInputGrad(dx, dy, w []float32, g Conv) {
 // ConvWeightGrad adds to dw (KH×KW×Cin×Cout) and dbias (Cout) the gradients with respect to the weights and the bias of
 // the loss whose gradient with respect to y is dy (N×OutH×OutW×Cout), x being the forward pass's input (N×H×W×Cin):
 //
-//	dw[ky][kx][c][o] += Σ_{n,i,j} x[n][i*Stride+ky-Pad][j*Stride+kx-Pad][c] * dy[n][i][j][o]
+//	dw[ky][kx][c][o] += Σ_{n,i,j} x[n][i*Stride+ky-PadH][j*Stride+kx-PadW][c] * dy[n][i][j][o]
 //	dbias[o]         += Σ_{n,i,j} dy[n][i][j][o]
 //
 // Either of dw and dbias may be nil. It panics if the shapes do not fit.
@@ -104,11 +104,11 @@ type convShape struct {
 
 // shape checks g.
 func (g Conv) shape(what string) convShape {
-	if g.N < 0 || g.H < 1 || g.W < 1 || g.Cin < 1 || g.Cout < 1 || g.KH < 1 || g.KW < 1 || g.Stride < 1 || g.Pad < 0 ||
-		g.H+2*g.Pad < g.KH || g.W+2*g.Pad < g.KW {
+	if g.N < 0 || g.H < 1 || g.W < 1 || g.Cin < 1 || g.Cout < 1 || g.KH < 1 || g.KW < 1 || g.Stride < 1 || g.PadH < 0 || g.PadW < 0 ||
+		g.H+2*g.PadH < g.KH || g.W+2*g.PadW < g.KW {
 		panic(fmt.Sprintf("kernel: %s: impossible shape %+v", what, g))
 	}
-	return convShape{g.N, g.H, g.W, g.Cin, g.Cout, g.KH, g.KW, g.Stride, g.Pad, g.Pad, g.OutH(), g.OutW()}
+	return convShape{g.N, g.H, g.W, g.Cin, g.Cout, g.KH, g.KW, g.Stride, g.PadH, g.PadW, g.OutH(), g.OutW()}
 }
 
 // need panics unless the operand called name has at least n floats.

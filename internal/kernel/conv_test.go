@@ -17,7 +17,7 @@ func eachProduct(g kernel.Conv, f func(y, x, w int)) {
 			for j := range wo {
 				for ky := range g.KH {
 					for kx := range g.KW {
-						yy, xx := i*g.Stride+ky-g.Pad, j*g.Stride+kx-g.Pad
+						yy, xx := i*g.Stride+ky-g.PadH, j*g.Stride+kx-g.PadW
 						if yy < 0 || yy >= g.H || xx < 0 || xx >= g.W {
 							continue
 						}
@@ -36,30 +36,43 @@ func eachProduct(g kernel.Conv, f func(y, x, w int)) {
 var convShapes = []kernel.Conv{
 	{N: 1, H: 1, W: 1, Cin: 1, Cout: 1, KH: 1, KW: 1, Stride: 1},
 	{N: 2, H: 5, W: 4, Cin: 3, Cout: 37, KH: 1, KW: 1, Stride: 1},
-	{N: 1, H: 1, W: 1, Cin: 5, Cout: 3, KH: 3, KW: 3, Stride: 1, Pad: 1},
-	{N: 3, H: 7, W: 7, Cin: 4, Cout: 33, KH: 3, KW: 3, Stride: 1, Pad: 1},
-	{N: 1, H: 7, W: 7, Cin: 16, Cout: 32, KH: 3, KW: 3, Stride: 1, Pad: 1},
-	{N: 2, H: 28, W: 28, Cin: 1, Cout: 8, KH: 3, KW: 3, Stride: 1, Pad: 1},
-	{N: 2, H: 28, W: 28, Cin: 8, Cout: 1, KH: 3, KW: 3, Stride: 1, Pad: 1},
-	{N: 2, H: 14, W: 14, Cin: 20, Cout: 24, KH: 3, KW: 3, Stride: 1, Pad: 1},
-	{N: 2, H: 9, W: 21, Cin: 3, Cout: 40, KH: 3, KW: 3, Stride: 1, Pad: 1},
+	{N: 1, H: 1, W: 1, Cin: 5, Cout: 3, KH: 3, KW: 3, Stride: 1, PadH: 1, PadW: 1},
+	{N: 3, H: 7, W: 7, Cin: 4, Cout: 33, KH: 3, KW: 3, Stride: 1, PadH: 1, PadW: 1},
+	{N: 1, H: 7, W: 7, Cin: 16, Cout: 32, KH: 3, KW: 3, Stride: 1, PadH: 1, PadW: 1},
+	{N: 2, H: 28, W: 28, Cin: 1, Cout: 8, KH: 3, KW: 3, Stride: 1, PadH: 1, PadW: 1},
+	{N: 2, H: 28, W: 28, Cin: 8, Cout: 1, KH: 3, KW: 3, Stride: 1, PadH: 1, PadW: 1},
+	{N: 2, H: 14, W: 14, Cin: 20, Cout: 24, KH: 3, KW: 3, Stride: 1, PadH: 1, PadW: 1},
+	{N: 2, H: 9, W: 21, Cin: 3, Cout: 40, KH: 3, KW: 3, Stride: 1, PadH: 1, PadW: 1},
 	{N: 2, H: 14, W: 14, Cin: 6, Cout: 10, KH: 2, KW: 2, Stride: 2},
-	{N: 2, H: 28, W: 28, Cin: 3, Cout: 5, KH: 3, KW: 3, Stride: 2, Pad: 1},
-	{N: 2, H: 8, W: 8, Cin: 17, Cout: 19, KH: 3, KW: 3, Stride: 1, Pad: 1},
-	{N: 5, H: 4, W: 4, Cin: 37, Cout: 3, KH: 3, KW: 3, Stride: 1, Pad: 1},
-	{N: 1, H: 16, W: 16, Cin: 40, Cout: 65, KH: 3, KW: 3, Stride: 1, Pad: 1},
-	{N: 2, H: 11, W: 5, Cin: 2, Cout: 3, KH: 3, KW: 3, Stride: 2, Pad: 1},
-	{N: 2, H: 11, W: 13, Cin: 2, Cout: 3, KH: 2, KW: 5, Stride: 3, Pad: 4},
-	{N: 2, H: 6, W: 9, Cin: 3, Cout: 4, KH: 4, KW: 3, Stride: 1, Pad: 0},
-	{N: 1, H: 5, W: 6, Cin: 3, Cout: 2, KH: 2, KW: 2, Stride: 1, Pad: 3},
-	{N: 1, H: 3, W: 3, Cin: 2, Cout: 2, KH: 1, KW: 1, Stride: 2, Pad: 1},
+	{N: 2, H: 28, W: 28, Cin: 3, Cout: 5, KH: 3, KW: 3, Stride: 2, PadH: 1, PadW: 1},
+	{N: 2, H: 8, W: 8, Cin: 17, Cout: 19, KH: 3, KW: 3, Stride: 1, PadH: 1, PadW: 1},
+	{N: 5, H: 4, W: 4, Cin: 37, Cout: 3, KH: 3, KW: 3, Stride: 1, PadH: 1, PadW: 1},
+	{N: 1, H: 16, W: 16, Cin: 40, Cout: 65, KH: 3, KW: 3, Stride: 1, PadH: 1, PadW: 1},
+	{N: 2, H: 11, W: 5, Cin: 2, Cout: 3, KH: 3, KW: 3, Stride: 2, PadH: 1, PadW: 1},
+	{N: 2, H: 11, W: 13, Cin: 2, Cout: 3, KH: 2, KW: 5, Stride: 3, PadH: 4, PadW: 4},
+	{N: 2, H: 6, W: 9, Cin: 3, Cout: 4, KH: 4, KW: 3, Stride: 1, PadH: 0, PadW: 0},
+	{N: 1, H: 5, W: 6, Cin: 3, Cout: 2, KH: 2, KW: 2, Stride: 1, PadH: 3, PadW: 3},
+	{N: 1, H: 3, W: 3, Cin: 2, Cout: 2, KH: 1, KW: 1, Stride: 2, PadH: 1, PadW: 1},
 	{N: 2, H: 6, W: 6, Cin: 5, Cout: 4, KH: 1, KW: 1, Stride: 2},
-	{N: 1, H: 2, W: 20, Cin: 3, Cout: 4, KH: 5, KW: 7, Stride: 1, Pad: 2},
-	{N: 9, H: 1, W: 1, Cin: 2, Cout: 3, KH: 1, KW: 1, Stride: 1, Pad: 1},
-	{N: 40, H: 1, W: 1, Cin: 2, Cout: 1, KH: 3, KW: 3, Stride: 2, Pad: 1},
-	{N: 0, H: 4, W: 4, Cin: 2, Cout: 3, KH: 3, KW: 3, Stride: 1, Pad: 1},
-	{N: 3, H: 28, W: 28, Cin: 12, Cout: 36, KH: 3, KW: 3, Stride: 1, Pad: 1},
-	{N: 4, H: 14, W: 14, Cin: 30, Cout: 50, KH: 3, KW: 3, Stride: 1, Pad: 1},
+	{N: 1, H: 2, W: 20, Cin: 3, Cout: 4, KH: 5, KW: 7, Stride: 1, PadH: 2, PadW: 2},
+	{N: 9, H: 1, W: 1, Cin: 2, Cout: 3, KH: 1, KW: 1, Stride: 1, PadH: 1, PadW: 1},
+	{N: 40, H: 1, W: 1, Cin: 2, Cout: 1, KH: 3, KW: 3, Stride: 2, PadH: 1, PadW: 1},
+	{N: 0, H: 4, W: 4, Cin: 2, Cout: 3, KH: 3, KW: 3, Stride: 1, PadH: 1, PadW: 1},
+	{N: 3, H: 28, W: 28, Cin: 12, Cout: 36, KH: 3, KW: 3, Stride: 1, PadH: 1, PadW: 1},
+	{N: 4, H: 14, W: 14, Cin: 30, Cout: 50, KH: 3, KW: 3, Stride: 1, PadH: 1, PadW: 1},
+	// Rows and columns of their own: kernels that lie or stand, with and without padding on their short side.
+	{N: 2, H: 17, W: 17, Cin: 5, Cout: 33, KH: 1, KW: 7, Stride: 1, PadW: 3},
+	{N: 2, H: 17, W: 17, Cin: 5, Cout: 33, KH: 7, KW: 1, Stride: 1, PadH: 3},
+	{N: 3, H: 8, W: 8, Cin: 20, Cout: 24, KH: 1, KW: 3, Stride: 1, PadW: 1},
+	{N: 3, H: 8, W: 8, Cin: 20, Cout: 24, KH: 3, KW: 1, Stride: 1, PadH: 1},
+	{N: 2, H: 5, W: 12, Cin: 6, Cout: 19, KH: 1, KW: 7, Stride: 1, PadW: 3},
+	{N: 2, H: 12, W: 28, Cin: 6, Cout: 19, KH: 7, KW: 1, Stride: 1, PadH: 3},
+	{N: 2, H: 6, W: 14, Cin: 8, Cout: 1, KH: 7, KW: 1, Stride: 1, PadH: 3},
+	{N: 2, H: 6, W: 14, Cin: 8, Cout: 1, KH: 1, KW: 7, Stride: 1, PadW: 3},
+	{N: 2, H: 9, W: 11, Cin: 3, Cout: 10, KH: 3, KW: 3, Stride: 2, PadW: 2},
+	{N: 2, H: 9, W: 12, Cin: 3, Cout: 10, KH: 3, KW: 5, Stride: 1, PadH: 3, PadW: 1},
+	{N: 1, H: 35, W: 35, Cin: 4, Cout: 12, KH: 5, KW: 5, Stride: 1, PadH: 2, PadW: 2},
+	{N: 2, H: 1, W: 9, Cin: 3, Cout: 4, KH: 1, KW: 1, Stride: 1, PadH: 2},
 }
 
 // convData is one convolution's operands and results.
@@ -146,11 +159,13 @@ func TestConv(t *testing.T) {
 // weight gradient's do not depend on threads.
 func TestConvBytes(t *testing.T) {
 	shapes := []kernel.Conv{
-		{N: 5, H: 28, W: 28, Cin: 8, Cout: 33, KH: 3, KW: 3, Stride: 1, Pad: 1},
-		{N: 5, H: 7, W: 7, Cin: 40, Cout: 64, KH: 3, KW: 3, Stride: 1, Pad: 1},
-		{N: 5, H: 8, W: 8, Cin: 24, Cout: 40, KH: 3, KW: 3, Stride: 1, Pad: 1},
-		{N: 5, H: 14, W: 14, Cin: 24, Cout: 40, KH: 3, KW: 3, Stride: 2, Pad: 1},
+		{N: 5, H: 28, W: 28, Cin: 8, Cout: 33, KH: 3, KW: 3, Stride: 1, PadH: 1, PadW: 1},
+		{N: 5, H: 7, W: 7, Cin: 40, Cout: 64, KH: 3, KW: 3, Stride: 1, PadH: 1, PadW: 1},
+		{N: 5, H: 8, W: 8, Cin: 24, Cout: 40, KH: 3, KW: 3, Stride: 1, PadH: 1, PadW: 1},
+		{N: 5, H: 14, W: 14, Cin: 24, Cout: 40, KH: 3, KW: 3, Stride: 2, PadH: 1, PadW: 1},
 		{N: 5, H: 9, W: 9, Cin: 64, Cout: 96, KH: 1, KW: 1, Stride: 1},
+		{N: 5, H: 17, W: 17, Cin: 24, Cout: 40, KH: 1, KW: 7, Stride: 1, PadW: 3},
+		{N: 5, H: 12, W: 12, Cin: 24, Cout: 40, KH: 7, KW: 1, Stride: 1, PadH: 3},
 	}
 	eachLevel(t, func(t *testing.T) {
 		for _, g := range shapes {
@@ -182,7 +197,7 @@ func TestConvBytes(t *testing.T) {
 }
 
 func TestConvPanics(t *testing.T) {
-	g := kernel.Conv{N: 1, H: 4, W: 4, Cin: 2, Cout: 3, KH: 3, KW: 3, Stride: 1, Pad: 1}
+	g := kernel.Conv{N: 1, H: 4, W: 4, Cin: 2, Cout: 3, KH: 3, KW: 3, Stride: 1, PadH: 1, PadW: 1}
 	s := make([]float32, 1000)
 	mustPanic(t, "short y", "y has 47 floats", func() { kernel.ConvForward(s[:47], s, s, nil, g) })
 	mustPanic(t, "short x", "x has 31 floats", func() { kernel.ConvForward(s, s[:31], s, nil, g) })
@@ -191,6 +206,8 @@ func TestConvPanics(t *testing.T) {
 	mustPanic(t, "short dbias", "dbias has 2 floats", func() { kernel.ConvWeightGrad(s, s[:2], s, s, g) })
 	g.Stride = 0
 	mustPanic(t, "stride 0", "impossible shape", func() { kernel.ConvForward(s, s, s, nil, g) })
-	g.Stride, g.KH = 1, 7
+	g.Stride, g.PadW = 1, -1
+	mustPanic(t, "negative padding", "impossible shape", func() { kernel.ConvForward(s, s, s, nil, g) })
+	g.PadW, g.KH = 1, 7
 	mustPanic(t, "kernel too tall", "impossible shape", func() { kernel.ConvForward(s, s, s, nil, g) })
 }
