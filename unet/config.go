@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 )
 
@@ -52,12 +53,24 @@ func DefaultConfig(modelType string) Config {
 // impossible values are errors.
 func ParseConfig(data []byte) (Config, error) {
 	var c Config
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&c); err != nil {
+	if err := strictUnmarshal(data, &c); err != nil {
 		return c, fmt.Errorf("reading network config: %w", err)
 	}
 	return c, c.Validate()
+}
+
+// strictUnmarshal decodes one JSON value into v and refuses unknown fields
+// and anything that follows.
+func strictUnmarshal(data []byte, v any) error {
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		return err
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return errors.New("more text after the JSON value")
+	}
+	return nil
 }
 
 // JSON returns the configuration as one line of JSON.

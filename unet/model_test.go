@@ -69,6 +69,8 @@ func TestLoadModelErrors(t *testing.T) {
 		"newer than this program":                     func(f *checkpoint.File) { f.Meta["format"] = "diffuse-model-9" },
 		"unknown field":                               func(f *checkpoint.File) { f.Meta["card"] = `{"colour":1}` },
 		"reading the model card":                      func(f *checkpoint.File) { f.Meta["card"] = `{` },
+		"more text after":                             func(f *checkpoint.File) { f.Meta["card"] += "{}" },
+		`tensor "map_layer0.bias": type I64`:          func(f *checkpoint.File) { f.Tensors["map_layer0.bias"] = integers(f.Tensors["map_layer0.bias"].Shape) },
 		`tensor "map_layer0.bias" is missing`:         func(f *checkpoint.File) { delete(f.Tensors, "map_layer0.bias") },
 		`tensor "extra" is not part of this network`:  func(f *checkpoint.File) { f.Tensors["extra"] = checkpoint.Float32([]int{1}, []float32{1}) },
 		`tensor "map_layer0.bias": shape [1], want [`: func(f *checkpoint.File) { f.Tensors["map_layer0.bias"] = checkpoint.Float32([]int{1}, []float32{1}) },
@@ -93,6 +95,41 @@ func TestLoadModelErrors(t *testing.T) {
 	}
 }
 
+func integers(shape []int) *checkpoint.Tensor {
+	n := 1
+	for _, d := range shape {
+		n *= d
+	}
+	return checkpoint.Int64(shape, make([]int64, n))
+}
+
+// TestImportAllOrNothing: a set of weights of which the last is of no use
+// changes none.
+func TestImportAllOrNothing(t *testing.T) {
+	n := tinyModel(t, tinyConfig()).Net
+	files, err := n.Export(checkpoint.F32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var last string
+	for name, p := range n.Params() {
+		last = name
+		files[name] = checkpoint.Float32(files[name].Shape, make([]float32, p.Len()))
+	}
+	files[last] = integers(files[last].Shape)
+	before := n.Clone()
+	if err := n.Import(files); err == nil || !strings.Contains(err.Error(), last) {
+		t.Errorf("error %v does not name %s", err, last)
+	}
+	next := map[string]*tensor.Tensor{}
+	for name, p := range before.Params() {
+		next[name] = p
+	}
+	for name, p := range n.Params() {
+		golden.Close(t, name, p.Data, next[name].Data, 0)
+	}
+}
+
 // TestConfigErrors: each impossible value is named, sizes by the multiple.
 func TestConfigErrors(t *testing.T) {
 	for want, spoil := range map[string]func(c *unet.Config){
@@ -114,6 +151,9 @@ func TestConfigErrors(t *testing.T) {
 	}
 	if _, err := unet.ParseConfig([]byte(`{"model_channel":3}`)); err == nil || !strings.Contains(err.Error(), "unknown field") {
 		t.Errorf("unknown field accepted: %v", err)
+	}
+	if _, err := unet.ParseConfig([]byte(tinyConfig().JSON() + "x")); err == nil || !strings.Contains(err.Error(), "more text") {
+		t.Errorf("text after the config accepted: %v", err)
 	}
 	if c, err := unet.ParseConfig([]byte(tinyConfig().JSON())); err != nil || c.JSON() != tinyConfig().JSON() {
 		t.Errorf("config changed on its way through JSON: %v", err)
