@@ -164,31 +164,46 @@ func TestConfigErrors(t *testing.T) {
 // beside it nor on the number of threads.
 func TestBatchAndThreads(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
-	c := tinyConfig()
-	c.ModelChannels = 32
-	m := tinyModel(t, c)
-	r := rand.New(rand.NewPCG(7, 8))
-	x := make([]float64, 7*64)
-	for i := range x {
-		x[i] = r.NormFloat64()
-	}
-	labels := []int{0, 1, 2, -1, 0, 1, 2}
-	denoise := func(threads, i, j int) []float64 {
-		runtime.GOMAXPROCS(threads)
-		d, err := m.Denoiser(labels[i:j])
-		if err != nil {
-			t.Fatal(err)
-		}
-		y := make([]float64, 64*(j-i))
-		d.At(y, x[64*i:64*j], 1.5)
-		return y
-	}
-	want := denoise(1, 0, 7)
-	for _, threads := range []int{1, 2, 4} {
-		golden.Close(t, "7 at once", denoise(threads, 0, 7), want, 0)
-		for i := range 7 {
-			golden.Close(t, "one alone", denoise(threads, i, i+1), want[64*i:64*(i+1)], 0)
-		}
+	for name, change := range map[string]func(c *unet.Config){
+		"ddpm++": func(c *unet.Config) { c.ModelChannels = 32 },
+		"ncsn++": func(c *unet.Config) {
+			c.ModelChannels, c.EmbeddingType, c.EncoderType, c.ResampleFilter = 12, "fourier", "residual", []float32{1, 3, 3, 1}
+		},
+		"adm": func(c *unet.Config) { c.ModelType, c.ModelChannels = "adm", 64 }, // 1 and 2 heads
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := tinyConfig()
+			change(&c)
+			m := tinyModel(t, c)
+			r := rand.New(rand.NewPCG(7, 8))
+			for _, p := range m.Net.Params() { // away from the zero and the tiny initial weights
+				for i := range p.Data {
+					p.Data[i] += 0.1 * float32(r.NormFloat64())
+				}
+			}
+			x := make([]float64, 7*64)
+			for i := range x {
+				x[i] = r.NormFloat64()
+			}
+			labels := []int{0, 1, 2, -1, 0, 1, 2}
+			denoise := func(threads, i, j int) []float64 {
+				runtime.GOMAXPROCS(threads)
+				d, err := m.Denoiser(labels[i:j])
+				if err != nil {
+					t.Fatal(err)
+				}
+				y := make([]float64, 64*(j-i))
+				d.At(y, x[64*i:64*j], 1.5)
+				return y
+			}
+			want := denoise(1, 0, 7)
+			for _, threads := range []int{1, 2, 4} {
+				golden.Close(t, "7 at once", denoise(threads, 0, 7), want, 0)
+				for i := range 7 {
+					golden.Close(t, "one alone", denoise(threads, i, i+1), want[64*i:64*(i+1)], 0)
+				}
+			}
+		})
 	}
 }
 
