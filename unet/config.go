@@ -100,6 +100,10 @@ func (c Config) CheckSize(h, w int) error {
 // network that no machine could hold.
 const maxChannels = 1 << 16
 
+// maxResolution bounds the side of the pictures that a file may claim to be
+// made for. CheckSize has no such bound.
+const maxResolution = 1 << 14
+
 // Validate returns every complaint about the configuration, joined.
 func (c Config) Validate() error {
 	var errs []error
@@ -115,6 +119,7 @@ func (c Config) Validate() error {
 		check(v >= least && v <= most, "%s is %d, want %d to %d", field, v, least, most)
 	}
 	oneOf("model_type", c.ModelType, "song", "adm")
+	between("img_resolution", c.Resolution, 1, maxResolution)
 	between("in_channels", c.InChannels, 1, maxChannels)
 	between("out_channels", c.OutChannels, c.InChannels, 2*maxChannels)
 	between("label_dim", c.LabelDim, 0, maxChannels)

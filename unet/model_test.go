@@ -133,8 +133,9 @@ func TestImportAllOrNothing(t *testing.T) {
 // TestConfigErrors: each impossible value is named, sizes by the multiple.
 func TestConfigErrors(t *testing.T) {
 	for want, spoil := range map[string]func(c *unet.Config){
-		`model_type "vit"`:           func(c *unet.Config) { c.ModelType = "vit" },
-		"in_channels is 0":           func(c *unet.Config) { c.InChannels = 0 },
+		`model_type "vit"`: func(c *unet.Config) { c.ModelType = "vit" },
+		"in_channels is 0": func(c *unet.Config) { c.InChannels = 0 },
+		"img_resolution is 1099511627776, want 1 to 16384": func(c *unet.Config) { c.Resolution = 1 << 40 },
 		"multiples of 2":             func(c *unet.Config) { c.Resolution = 7 },
 		"multiples of 8 (patch of 4": func(c *unet.Config) { c.Resolution, c.PatchSize = 12, 4 },
 		"channel_mult has 0 levels":  func(c *unet.Config) { c.ChannelMult = nil },
