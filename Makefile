@@ -19,6 +19,7 @@ check: # all that .ci/run asks for
 	go run $(STATICCHECK) ./...
 	go test -run Layering ./cmd/diffuse
 	go test ./...
+	go test -run FullSize ./unet -full
 	go test -short -tags noasm $(NUMERIC)
 	GODEBUG=cpu.avx512f=off go test -short -count=1 $(NUMERIC)
 	GODEBUG=cpu.avx512f=off,cpu.avx2=off go test -short -count=1 $(NUMERIC)

@@ -3,12 +3,14 @@ package checkpoint_test
 import (
 	"archive/zip"
 	"bytes"
+	"compress/flate"
 	"encoding/binary"
 	"fmt"
 	"io"
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -255,6 +257,41 @@ func TestCorruptNPZ(t *testing.T) {
 		}
 		if _, err := checkpoint.ReadNPZ(path); err == nil || !strings.Contains(err.Error(), want) || strings.Count(err.Error(), path) != 1 {
 			t.Errorf("error %v, want one that names the file and says %q", err, want)
+		}
+	}
+}
+
+// TestLyingNPZAllocates: an archive that claims 200 MB and holds a hundred bytes costs next to nothing, however it is decoded.
+func TestLyingNPZAllocates(t *testing.T) {
+	const elements = 100_000_000
+	var packed, file bytes.Buffer
+	d, _ := flate.NewWriter(&packed, flate.BestSpeed)
+	header := npy("'<f2'", "False", fmt.Sprintf("(%d,)", elements), nil)
+	d.Write(header)
+	d.Write(make([]byte, 100))
+	d.Close()
+	z := zip.NewWriter(&file)
+	w, err := z.CreateRaw(&zip.FileHeader{Name: "a.npy", Method: zip.Deflate,
+		CompressedSize64: uint64(packed.Len()), UncompressedSize64: uint64(len(header) + 2*elements)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Write(packed.Bytes())
+	z.Close()
+	for name, decode := range map[string]func(x *checkpoint.Tensor) error{
+		"Float32": func(x *checkpoint.Tensor) error { _, err := x.Float32(); return err },
+		"As":      func(x *checkpoint.Tensor) error { _, err := x.As(checkpoint.F64); return err },
+	} {
+		f, err := checkpoint.ReadNPZFrom(bytes.NewReader(file.Bytes()), int64(file.Len()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		err = decode(f.Tensors["a"])
+		runtime.ReadMemStats(&after)
+		if n := after.TotalAlloc - before.TotalAlloc; err == nil || n > 16<<20 {
+			t.Errorf("%s: error %v, %d bytes allocated for an archive of %d", name, err, n, file.Len())
 		}
 	}
 }

@@ -213,7 +213,11 @@ func (t *Tensor) As(d DType) (*Tensor, error) {
 	if t.data == nil {
 		return nil, fmt.Errorf("tensor of type %s and shape %v holds no data", t.DType, t.Shape)
 	}
-	out, wide := make([]byte, 0, n*d.Bits()/8), []float64(nil)
+	reserve := n
+	if !t.data.trusted() {
+		reserve = min(n, 1<<18) // grows with what really arrives
+	}
+	out, wide := make([]byte, 0, reserve*d.Bits()/8), []float64(nil)
 	done := 0
 	err = t.data.read(func(b []byte) (err error) {
 		for len(b) > 0 && err == nil {

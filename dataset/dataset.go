@@ -35,7 +35,7 @@ type Options struct {
 	Split         string       // of idx folders, and of folders that hold train/ and test/: "train" (or "", the default) or "test"
 	Height, Width int          // scale to cover this size and cut the centre; 0 and 0: all pictures must agree; one 0: square
 	Grey          bool         // convert to grey; otherwise a set is grey only if every picture is
-	SkipBad       bool         // leave out pictures that cannot be decoded instead of failing
+	SkipBad       bool         // leave out pictures that cannot be decoded, or are larger than MaxPixels, instead of failing
 	Warn          func(string) // told what was skipped, a line at a time, from the goroutine that called Open; may be nil
 	MaxBytes      int64        // keep up to this many bytes of decoded pictures in memory; 0: DefaultMaxBytes
 	MaxPixels     int          // refuse larger pictures; 0: imageio.DefaultPixels

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -210,6 +211,68 @@ func TestSkipBad(t *testing.T) {
 		if len(said) != 6 || !strings.Contains(all, "03.png") || said[5] != "skipped 5 of 40 pictures that cannot be decoded" {
 			t.Errorf("said %q", said)
 		}
+	}
+}
+
+// TestSkipBadKinds: whatever keeps a picture from being decoded, SkipBad leaves it out, names it and counts it; without
+// it the picture is named in the error.
+func TestSkipBadKinds(t *testing.T) {
+	for name, spoil := range map[string]func(path string) error{
+		"more pixels than allowed": func(path string) error { return os.WriteFile(path, flat(t, 9, 9, 1), 0o666) },
+		"a header that claims 65535²": func(path string) error {
+			return os.WriteFile(path, []byte("GIF89a\xff\xff\xff\xff\x00\x00\x00"), 0o666)
+		},
+		"a link that leads nowhere": func(path string) error { return os.Symlink("gone.png", path) },
+		"a link to itself":          func(path string) error { return os.Symlink(filepath.Base(path), path) },
+	} {
+		dir := tree(t, map[string][]byte{"b.png": flat(t, 2, 2, 7)})
+		if err := spoil(filepath.Join(dir, "a.png")); err != nil {
+			if runtime.GOOS == "windows" {
+				continue // links need a privilege there
+			}
+			t.Fatal(err)
+		}
+		if _, err := dataset.Open(dir, dataset.Options{MaxPixels: 80}); err == nil || !strings.Contains(err.Error(), "a.png") {
+			t.Errorf("%s: error %v does not name a.png", name, err)
+		}
+		var said []string
+		d, err := dataset.Open(dir, dataset.Options{MaxPixels: 80, SkipBad: true, Warn: func(s string) { said = append(said, s) }})
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if d.Len() != 1 || len(said) != 2 || !strings.Contains(said[0], "a.png") || said[1] != "skipped 1 of 2 pictures that cannot be decoded" {
+			t.Errorf("%s: %d pictures, said %q", name, d.Len(), said)
+		}
+	}
+}
+
+// TestBrokenLinks: a link beside the pictures that leads nowhere is nobody's business, unless it is called dataset.json:
+// then the classes would silently be others.
+func TestBrokenLinks(t *testing.T) {
+	dir := tree(t, map[string][]byte{"x/b.png": flat(t, 2, 2, 7)})
+	if err := os.Symlink("gone", filepath.Join(dir, "notes.txt")); err != nil {
+		if runtime.GOOS == "windows" {
+			t.Skip("no privilege to make links: ", err)
+		}
+		t.Fatal(err)
+	}
+	if d, err := dataset.Open(dir, dataset.Options{}); err != nil || d.Len() != 1 {
+		t.Errorf("a dangling link to no picture: %v", err)
+	}
+	class := filepath.Join(dir, "y")
+	if err := os.Symlink("unmounted", class); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := dataset.Open(dir, dataset.Options{SkipBad: true}); err == nil || !strings.Contains(err.Error(), class) {
+		t.Errorf("a link to a class that is gone: %v", err)
+	}
+	os.Remove(class)
+	if err := os.Symlink("dataset.json", filepath.Join(dir, "dataset.json")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := dataset.Open(dir, dataset.Options{}); err == nil || !strings.Contains(err.Error(), "dataset.json") {
+		t.Errorf("a dataset.json that cannot be opened: %v", err)
 	}
 }
 

@@ -2,8 +2,10 @@ package dataset
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -59,7 +61,7 @@ func openFolder(root string, o Options) (Dataset, error) {
 		return nil, fmt.Errorf("%w (%s)", errEmpty, strings.Join(imageio.Extensions(), ", "))
 	}
 	slices.Sort(names)
-	d := &folder{root: root, maxPixels: o.MaxPixels, files: make([]file, len(names))}
+	d := &folder{root: root, maxPixels: pixelLimit(o), files: make([]file, len(names))}
 	for i, name := range names {
 		d.files[i].name = name
 	}
@@ -168,6 +170,9 @@ func (d *folder) readHeader(i int) (err error) {
 	if f.h, f.w, f.grey, err = imageio.DecodeSize(r); err != nil {
 		return fmt.Errorf("reading %s: %w", d.path(i), err)
 	}
+	if f.h > d.maxPixels/f.w { // here, so that SkipBad leaves it out as it does any other picture that cannot be decoded
+		return fmt.Errorf("%s: %d×%d pixels are more than %d", d.path(i), f.h, f.w, d.maxPixels)
+	}
 	return nil
 }
 
@@ -178,12 +183,9 @@ func (d *folder) settle(classes []string, o Options) error {
 	if d.h == 0 {
 		d.h, d.w = first.h, first.w
 	}
-	for i, f := range d.files {
+	for _, f := range d.files {
 		if o.Height == 0 && (f.h != d.h || f.w != d.w) {
 			return fmt.Errorf("pictures differ in size: %s is %d×%d (height×width), %s is %d×%d; choose a height and width to scale them to", first.name, first.h, first.w, f.name, f.h, f.w)
-		}
-		if limit := pixelLimit(o); f.h > limit/f.w {
-			return fmt.Errorf("%s: %d×%d pixels are more than %d", d.path(i), f.h, f.w, limit)
 		}
 		if !f.grey && !o.Grey {
 			d.c = 3
@@ -232,8 +234,11 @@ func (d *folder) classify() ([]string, error) {
 // fromJSON reads the labels that EDM's dataset_tool writes: {"labels": [["00000/img00000000.png", 3], …]}, null for none.
 func (d *folder) fromJSON() (classes []string, done bool, err error) {
 	f, err := os.Open(filepath.Join(d.root, "dataset.json"))
-	if err != nil {
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, err // labels that cannot be read are not labels that are not there
 	}
 	defer f.Close()
 	var content struct {
@@ -309,11 +314,13 @@ func list(root, rel string, names []string, depth int) ([]string, error) {
 		name := filepath.Join(rel, e.Name())
 		mode := e.Type()
 		if mode&os.ModeSymlink != 0 {
+			mode = 0 // of a link that leads nowhere: if it is called like a picture, reading it gives the error
 			info, err := os.Stat(filepath.Join(root, name))
-			if err != nil {
-				return nil, err
+			if err == nil {
+				mode = info.Mode()
+			} else if filepath.Ext(name) == "" {
+				return nil, err // it may have been a class
 			}
-			mode = info.Mode()
 		}
 		switch {
 		case mode.IsDir():

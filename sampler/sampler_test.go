@@ -53,6 +53,48 @@ func TestOneStep(t *testing.T) {
 	}
 }
 
+// One step to a level above 0: Euler's formula for the methods of first order (a multistep method's first step is one), the
+// average of both ends' slopes for Heun; with eta 1, Euler to sigma_down and one draw of strength sigma_up.
+func TestOneStepAboveZero(t *testing.T) {
+	g, x, sigmas := gmm2(), []float64{3, -5, 0.3, 8}, []float64{4, 1}
+	den, slope := make([]float64, 4), make([]float64, 4)
+	g.Denoise(den, x, 4)
+	euler, heun, ancestral := make([]float64, 4), make([]float64, 4), make([]float64, 4)
+	up := math.Sqrt(1 * 1 * (4*4 - 1*1) / (4. * 4)) // sqrt(15/16), so sigma_down is 1/4
+	for i := range x {
+		slope[i] = (x[i] - den[i]) / 4
+		euler[i] = x[i] + (1-4)*slope[i]
+		ancestral[i] = x[i] + (0.25-4)*slope[i] + up*float64(i)
+	}
+	g.Denoise(den, euler, 1)
+	for i := range x {
+		heun[i] = x[i] + (1-4)*(slope[i]+(euler[i]-den[i])/1)/2
+	}
+	for _, info := range sampler.All() {
+		o := info.Options()
+		o.Eta = 0
+		want := euler
+		if info.Name == "heun" {
+			want = heun
+		}
+		near(t, info.Name, last(info.Sampler(g.Denoise, x, sigmas, o)), want, 1e-14)
+		if !info.UsesEta {
+			continue
+		}
+		draws := 0
+		o.Eta, o.Noise = 1, func(dst []float64) {
+			draws++
+			for i := range dst {
+				dst[i] = float64(i)
+			}
+		}
+		near(t, info.Name+" eta 1", last(info.Sampler(g.Denoise, x, sigmas, o)), ancestral, 1e-14)
+		if draws != 1 {
+			t.Errorf("%s eta 1: %d draws, want 1", info.Name, draws)
+		}
+	}
+}
+
 // The start is not modified, a sequence can be run again, a loop may break, and X and Denoised keep their length.
 func TestSequence(t *testing.T) {
 	g, sigmas := gmm2(), schedule.Karras(6, .002, 80, 7)

@@ -10,9 +10,9 @@ import (
 	"diffuse/unet"
 )
 
-// TestRules compares the learning rate and the EMA's beta with EDM's training loop, and the betas with the settings of
+// TestGoldenRules compares the learning rate and the EMA's beta with EDM's training loop, and the betas with the settings of
 // SiD's recipes.
-func TestRules(t *testing.T) {
+func TestGoldenRules(t *testing.T) {
 	var c struct {
 		Batch           int
 		LR              float64
@@ -50,8 +50,9 @@ func near(t *testing.T, what string, got, want, tol float64) {
 	}
 }
 
-// TestEDM compares loss, gradients and three Adam steps with EDM's, on recorded noise. Tolerances are the case's.
-func TestEDM(t *testing.T) {
+// TestGoldenEDM compares loss, gradients and three Adam steps with EDM's, on recorded noise. Tolerances are a tenth of the
+// case's, 5e-4 of a gradient's L2 norm; Adam divides by the gradient's size, so small elements show their rounding.
+func TestGoldenEDM(t *testing.T) {
 	g := golden.Open(t, "edm/train_edm")
 	var c struct {
 		LossScaled float64 `json:"loss_scaled"`
@@ -98,8 +99,8 @@ func TestEDM(t *testing.T) {
 	for i, v := range elements {
 		want[i*len(want)/len(elements)] += v
 	}
-	golden.Close(t, "loss per image", loss, want, 1e-4*golden.MaxAbs(want))
-	near(t, "scaled loss", (loss[0]+loss[1]+loss[2]+loss[3])/4, c.LossScaled, 1e-4)
+	golden.Close(t, "loss per image", loss, want, 1e-5*golden.MaxAbs(want))
+	near(t, "scaled loss", (loss[0]+loss[1]+loss[2]+loss[3])/4, c.LossScaled, 1e-5)
 
 	tape.Seed(d, seed)
 	tape.Backward()
@@ -108,7 +109,7 @@ func TestEDM(t *testing.T) {
 		grad[i] = tape.Grad(w)
 	}
 	from := toFile(t, start.Net)
-	compare(t, g, "grad.model.", net.Net, grad, c.Gradients.L2AndDot, 5e-4)
+	compare(t, g, "grad.model.", net.Net, grad, c.Gradients.L2AndDot, 5e-5)
 
 	for k, s := range c.Adam.Steps {
 		scaled := make([][]float32, len(grad))
@@ -127,7 +128,7 @@ func TestEDM(t *testing.T) {
 				continue // the gradient of k's bias is rounding noise, which Adam blows up
 			}
 			l2, dot := norms(delta)
-			if tol := 1e-3 * l2dot[0]; !(math.Abs(l2-l2dot[0]) <= tol && math.Abs(dot-l2dot[1]) <= tol*math.Sqrt(float64(len(delta)))) {
+			if tol := 1e-4 * l2dot[0]; !(math.Abs(l2-l2dot[0]) <= tol && math.Abs(dot-l2dot[1]) <= tol*math.Sqrt(float64(len(delta)))) {
 				t.Errorf("Adam step %d, %s: change has L2 %.9g, dot %.9g, want %.9g, %.9g", k, name, l2, dot, l2dot[0], l2dot[1])
 			}
 		}

@@ -18,7 +18,7 @@ func (n network) Denoise(t *tensor.Tape, x *tensor.Tensor, sigma []float64, labe
 	return n.Denoiser.Denoise(t, x, sigma, unet.Inputs{Labels: labels, Dropout: dropout})
 }
 
-// tiny returns the smallest network that has everything: two levels, attention, classes, dropout.
+// tiny returns the smallest network that has everything but dropout: two levels, attention, classes.
 func tiny(t testing.TB) network {
 	t.Helper()
 	c := unet.DefaultConfig("song")

@@ -17,10 +17,14 @@ import (
 	"diffuse/train"
 )
 
-// job is a run of a tiny network, 20 steps in three ticks.
+// job is a run of a tiny network with dropout, 20 steps in three ticks; a batch is cut into three uneven parts.
 func job(t testing.TB) train.Job {
-	n := tiny(t)
-	return train.Job{Options: options(), Setup: map[string]any{"config": n.Config, "data": "toy"}, Net: n, EMA: n.clone(), Data: toy{}}
+	c := tiny(t).Config
+	c.Dropout = 0.1
+	n := build(t, c)
+	o := options()
+	o.Microbatch = 3
+	return train.Job{Options: o, Setup: map[string]any{"config": n.Config, "data": "toy"}, Net: n, EMA: n.clone(), Data: toy{}}
 }
 
 // train1 starts or resumes a run and trains until the end or until ctx is cancelled.
@@ -196,14 +200,14 @@ func TestRefusals(t *testing.T) {
 	refused("another rate", "lr was 0.002, is 0.5", func(j *train.Job) { j.Options.LR = 0.5 })
 	refused("another seed", "seed was 7, is 9007199254740993", func(j *train.Job) { j.Options.Seed = 1<<53 + 1 })
 	refused("a shorter run", "duration was 160, is 80", func(j *train.Job) { j.Options.Duration = 80 })
-	refused("another network", "setup.config.dropout was 0, is 0.5", func(j *train.Job) {
+	refused("another network", "setup.config.dropout was 0.1, is 0.5", func(j *train.Job) {
 		c := j.Net.(network).Config
 		c.Dropout = 0.5
 		j.Setup = map[string]any{"config": c, "data": "toy"}
 	})
 	refused("other data", "data.height was 8, is 28", func(j *train.Job) { j.Data = flat{} })
 	o, setup, err := train.ReadOptions(dir)
-	if err != nil || o != options() || !strings.Contains(string(setup), `"toy"`) {
+	if err != nil || o != job(t).Options || !strings.Contains(string(setup), `"toy"`) {
 		t.Errorf("options read back: %+v, %s, %v", o, setup, err)
 	}
 	path := filepath.Join(dir, "checkpoint.safetensors")

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"diffuse/internal/golden"
+	"diffuse/tensor"
 	"diffuse/train"
 )
 
@@ -119,6 +120,31 @@ func TestNotFinite(t *testing.T) {
 	if tr.Images != 16 {
 		t.Errorf("%d images after the failed step, want 16", tr.Images)
 	}
+}
+
+// poisoned is a network whose output is sound and whose gradient is not.
+type poisoned struct{ train.Network }
+
+func (p poisoned) Denoise(t *tensor.Tape, x *tensor.Tensor, sigma []float64, labels []int, dropout []*rand.Rand) *tensor.Tensor {
+	y := p.Network.Denoise(t, x, sigma, labels, dropout)
+	z := y.Clone()
+	t.Record(z, func([]float32) { t.Grad(y)[0] = float32(math.Inf(1)) }, y)
+	return z
+}
+
+// TestInfiniteGradient: so does a gradient that is not finite although the loss is.
+func TestInfiniteGradient(t *testing.T) {
+	tr := trainer(t, options())
+	steps(t, tr, 2)
+	before, average := values(tr.Net), values(tr.EMA)
+	tr.Net = poisoned{tr.Net}
+	_, err := tr.Step()
+	var nf *train.NonFinite
+	if !errors.As(err, &nf) || nf.Step != 2 || nf.Images != 16 || !strings.Contains(err.Error(), "gradient of ") {
+		t.Fatalf("error %v, want NonFinite of step 2 after 16 images that names a gradient", err)
+	}
+	same(t, "weights after the failed step", values(tr.Net), before)
+	same(t, "average after the failed step", values(tr.EMA), average)
 }
 
 // TestLoader checks a batch's arithmetic and statistics, and that an image does not depend on the batch it is in.

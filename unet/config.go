@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 )
 
@@ -52,12 +53,24 @@ func DefaultConfig(modelType string) Config {
 // impossible values are errors.
 func ParseConfig(data []byte) (Config, error) {
 	var c Config
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&c); err != nil {
+	if err := strictUnmarshal(data, &c); err != nil {
 		return c, fmt.Errorf("reading network config: %w", err)
 	}
 	return c, c.Validate()
+}
+
+// strictUnmarshal decodes one JSON value into v and refuses unknown fields
+// and anything that follows.
+func strictUnmarshal(data []byte, v any) error {
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		return err
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return errors.New("more text after the JSON value")
+	}
+	return nil
 }
 
 // JSON returns the configuration as one line of JSON.
@@ -87,6 +100,10 @@ func (c Config) CheckSize(h, w int) error {
 // network that no machine could hold.
 const maxChannels = 1 << 16
 
+// maxResolution bounds the side of the pictures that a file may claim to be
+// made for. CheckSize has no such bound.
+const maxResolution = 1 << 14
+
 // Validate returns every complaint about the configuration, joined.
 func (c Config) Validate() error {
 	var errs []error
@@ -102,6 +119,7 @@ func (c Config) Validate() error {
 		check(v >= least && v <= most, "%s is %d, want %d to %d", field, v, least, most)
 	}
 	oneOf("model_type", c.ModelType, "song", "adm")
+	between("img_resolution", c.Resolution, 1, maxResolution)
 	between("in_channels", c.InChannels, 1, maxChannels)
 	between("out_channels", c.OutChannels, c.InChannels, 2*maxChannels)
 	between("label_dim", c.LabelDim, 0, maxChannels)

@@ -1,7 +1,6 @@
 package unet
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -103,9 +102,7 @@ func ReadCard(f *checkpoint.File) (Card, error) {
 		}
 		return c, fmt.Errorf("not a diffuse model: its metadata has format %q, want %q", got, formatName)
 	}
-	d := json.NewDecoder(bytes.NewReader([]byte(f.Meta[cardKey])))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&c); err != nil {
+	if err := strictUnmarshal([]byte(f.Meta[cardKey]), &c); err != nil {
 		return c, fmt.Errorf("reading the model card: %w", err)
 	}
 	if err := c.Config.Validate(); err != nil {

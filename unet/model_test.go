@@ -69,6 +69,8 @@ func TestLoadModelErrors(t *testing.T) {
 		"newer than this program":                     func(f *checkpoint.File) { f.Meta["format"] = "diffuse-model-9" },
 		"unknown field":                               func(f *checkpoint.File) { f.Meta["card"] = `{"colour":1}` },
 		"reading the model card":                      func(f *checkpoint.File) { f.Meta["card"] = `{` },
+		"more text after":                             func(f *checkpoint.File) { f.Meta["card"] += "{}" },
+		`tensor "map_layer0.bias": type I64`:          func(f *checkpoint.File) { f.Tensors["map_layer0.bias"] = integers(f.Tensors["map_layer0.bias"].Shape) },
 		`tensor "map_layer0.bias" is missing`:         func(f *checkpoint.File) { delete(f.Tensors, "map_layer0.bias") },
 		`tensor "extra" is not part of this network`:  func(f *checkpoint.File) { f.Tensors["extra"] = checkpoint.Float32([]int{1}, []float32{1}) },
 		`tensor "map_layer0.bias": shape [1], want [`: func(f *checkpoint.File) { f.Tensors["map_layer0.bias"] = checkpoint.Float32([]int{1}, []float32{1}) },
@@ -93,11 +95,47 @@ func TestLoadModelErrors(t *testing.T) {
 	}
 }
 
+func integers(shape []int) *checkpoint.Tensor {
+	n := 1
+	for _, d := range shape {
+		n *= d
+	}
+	return checkpoint.Int64(shape, make([]int64, n))
+}
+
+// TestImportAllOrNothing: a set of weights of which the last is of no use
+// changes none.
+func TestImportAllOrNothing(t *testing.T) {
+	n := tinyModel(t, tinyConfig()).Net
+	files, err := n.Export(checkpoint.F32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var last string
+	for name, p := range n.Params() {
+		last = name
+		files[name] = checkpoint.Float32(files[name].Shape, make([]float32, p.Len()))
+	}
+	files[last] = integers(files[last].Shape)
+	before := n.Clone()
+	if err := n.Import(files); err == nil || !strings.Contains(err.Error(), last) {
+		t.Errorf("error %v does not name %s", err, last)
+	}
+	next := map[string]*tensor.Tensor{}
+	for name, p := range before.Params() {
+		next[name] = p
+	}
+	for name, p := range n.Params() {
+		golden.Close(t, name, p.Data, next[name].Data, 0)
+	}
+}
+
 // TestConfigErrors: each impossible value is named, sizes by the multiple.
 func TestConfigErrors(t *testing.T) {
 	for want, spoil := range map[string]func(c *unet.Config){
-		`model_type "vit"`:           func(c *unet.Config) { c.ModelType = "vit" },
-		"in_channels is 0":           func(c *unet.Config) { c.InChannels = 0 },
+		`model_type "vit"`: func(c *unet.Config) { c.ModelType = "vit" },
+		"in_channels is 0": func(c *unet.Config) { c.InChannels = 0 },
+		"img_resolution is 1099511627776, want 1 to 16384": func(c *unet.Config) { c.Resolution = 1 << 40 },
 		"multiples of 2":             func(c *unet.Config) { c.Resolution = 7 },
 		"multiples of 8 (patch of 4": func(c *unet.Config) { c.Resolution, c.PatchSize = 12, 4 },
 		"channel_mult has 0 levels":  func(c *unet.Config) { c.ChannelMult = nil },
@@ -115,6 +153,9 @@ func TestConfigErrors(t *testing.T) {
 	if _, err := unet.ParseConfig([]byte(`{"model_channel":3}`)); err == nil || !strings.Contains(err.Error(), "unknown field") {
 		t.Errorf("unknown field accepted: %v", err)
 	}
+	if _, err := unet.ParseConfig([]byte(tinyConfig().JSON() + "x")); err == nil || !strings.Contains(err.Error(), "more text") {
+		t.Errorf("text after the config accepted: %v", err)
+	}
 	if c, err := unet.ParseConfig([]byte(tinyConfig().JSON())); err != nil || c.JSON() != tinyConfig().JSON() {
 		t.Errorf("config changed on its way through JSON: %v", err)
 	}
@@ -124,31 +165,46 @@ func TestConfigErrors(t *testing.T) {
 // beside it nor on the number of threads.
 func TestBatchAndThreads(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
-	c := tinyConfig()
-	c.ModelChannels = 32
-	m := tinyModel(t, c)
-	r := rand.New(rand.NewPCG(7, 8))
-	x := make([]float64, 7*64)
-	for i := range x {
-		x[i] = r.NormFloat64()
-	}
-	labels := []int{0, 1, 2, -1, 0, 1, 2}
-	denoise := func(threads, i, j int) []float64 {
-		runtime.GOMAXPROCS(threads)
-		d, err := m.Denoiser(labels[i:j])
-		if err != nil {
-			t.Fatal(err)
-		}
-		y := make([]float64, 64*(j-i))
-		d.At(y, x[64*i:64*j], 1.5)
-		return y
-	}
-	want := denoise(1, 0, 7)
-	for _, threads := range []int{1, 2, 4} {
-		golden.Close(t, "7 at once", denoise(threads, 0, 7), want, 0)
-		for i := range 7 {
-			golden.Close(t, "one alone", denoise(threads, i, i+1), want[64*i:64*(i+1)], 0)
-		}
+	for name, change := range map[string]func(c *unet.Config){
+		"ddpm++": func(c *unet.Config) { c.ModelChannels = 32 },
+		"ncsn++": func(c *unet.Config) {
+			c.ModelChannels, c.EmbeddingType, c.EncoderType, c.ResampleFilter = 12, "fourier", "residual", []float32{1, 3, 3, 1}
+		},
+		"adm": func(c *unet.Config) { c.ModelType, c.ModelChannels = "adm", 64 }, // 1 and 2 heads
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := tinyConfig()
+			change(&c)
+			m := tinyModel(t, c)
+			r := rand.New(rand.NewPCG(7, 8))
+			for _, p := range m.Net.Params() { // away from the zero and the tiny initial weights
+				for i := range p.Data {
+					p.Data[i] += 0.1 * float32(r.NormFloat64())
+				}
+			}
+			x := make([]float64, 7*64)
+			for i := range x {
+				x[i] = r.NormFloat64()
+			}
+			labels := []int{0, 1, 2, -1, 0, 1, 2}
+			denoise := func(threads, i, j int) []float64 {
+				runtime.GOMAXPROCS(threads)
+				d, err := m.Denoiser(labels[i:j])
+				if err != nil {
+					t.Fatal(err)
+				}
+				y := make([]float64, 64*(j-i))
+				d.At(y, x[64*i:64*j], 1.5)
+				return y
+			}
+			want := denoise(1, 0, 7)
+			for _, threads := range []int{1, 2, 4} {
+				golden.Close(t, "7 at once", denoise(threads, 0, 7), want, 0)
+				for i := range 7 {
+					golden.Close(t, "one alone", denoise(threads, i, i+1), want[64*i:64*(i+1)], 0)
+				}
+			}
+		})
 	}
 }
 

@@ -33,8 +33,9 @@ func (n *Net) Export(d checkpoint.DType) (map[string]*checkpoint.Tensor, error) 
 
 // Import replaces the weights by those of a file, in the layout and under
 // the names of [Net.Export]. Every tensor must be known, every parameter
-// present and every shape right; otherwise the error lists what is wrong and
-// the weights are untouched.
+// present, every shape right and every type a float; otherwise the error
+// lists what is wrong and the weights are untouched. A file that fails while
+// its data are read leaves them partly replaced.
 func (n *Net) Import(files map[string]*checkpoint.Tensor) error {
 	if err := n.match(files); err != nil {
 		return err
@@ -68,6 +69,8 @@ func (n *Net) match(files map[string]*checkpoint.Tensor) error {
 			wrong = append(wrong, fmt.Sprintf("tensor %q is missing", p.name))
 		} else if want := tensor.FileShape(p.Shape); !slices.Equal(f.Shape, want) {
 			wrong = append(wrong, fmt.Sprintf("tensor %q: shape %v, want %v", p.name, f.Shape, want))
+		} else if !f.DType.Float() {
+			wrong = append(wrong, fmt.Sprintf("tensor %q: type %s, want floats", p.name, f.DType))
 		}
 	}
 	for name := range files {

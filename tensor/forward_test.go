@@ -1,0 +1,111 @@
+package tensor_test
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"diffuse/tensor"
+)
+
+// TestPatches: a patch becomes the channels of one pixel, its rows first, then columns, then channels; the way back restores
+// every bit.
+func TestPatches(t *testing.T) {
+	const n, h, w, c, k = 2, 6, 4, 3, 2
+	x := random(rand.New(rand.NewPCG(1, 1)), n, h, w, c)
+	y := tensor.SpaceToDepth(nil, x, k)
+	for i := range n {
+		for r := range h {
+			for s := range w {
+				for ch := range c {
+					got := y.Data[((i*h/k+r/k)*w/k+s/k)*k*k*c+(r%k*k+s%k)*c+ch]
+					if want := x.Data[((i*h+r)*w+s)*c+ch]; got != want {
+						t.Fatalf("picture %d, pixel (%d,%d), channel %d is %g, want %g", i, r, s, ch, got, want)
+					}
+				}
+			}
+		}
+	}
+	back := tensor.DepthToSpace(nil, y, k)
+	for i, v := range back.Data {
+		if v != x.Data[i] {
+			t.Fatalf("value %d came back as %g, was %g", i, v, x.Data[i])
+		}
+	}
+}
+
+// TestDropout: the wanted share of values is lost, the others are scaled so that the mean stays, and a picture's mask
+// depends on its own generator alone.
+func TestDropout(t *testing.T) {
+	const n, per, p = 3, 20000, 0.3
+	x := tensor.New(n, 100, 100, 2)
+	for i := range x.Data {
+		x.Data[i] = 1
+	}
+	generators := func(seeds ...uint64) (g []*rand.Rand) {
+		for _, s := range seeds {
+			g = append(g, rand.New(rand.NewPCG(s, 0)))
+		}
+		return g
+	}
+	y := tensor.Dropout(nil, x, p, generators(5, 6, 7))
+	lost := 0
+	for i, v := range y.Data {
+		switch v {
+		case 0:
+			lost++
+		case float32(1 / (1 - p)):
+		default:
+			t.Fatalf("value %d is %g, want 0 or 1/(1-p)", i, v)
+		}
+	}
+	share := float64(lost) / (n * per)
+	if se := math.Sqrt(p * (1 - p) / (n * per)); !(math.Abs(share-p) <= 4*se) { // four standard errors
+		t.Errorf("%.4f of the values are lost, want %g ± %.4f", share, p, 4*se)
+	}
+	one := tensor.Dropout(nil, tensor.From(x.Data[:per], 1, 100, 100, 2), p, generators(6))
+	differ := 0
+	for i, v := range one.Data {
+		if v != y.Data[per+i] {
+			t.Fatalf("alone, value %d of the second picture is %g, in the batch %g", i, v, y.Data[per+i])
+		}
+		if v != y.Data[i] {
+			differ++
+		}
+	}
+	if !(differ > per/4) {
+		t.Errorf("the masks of two pictures differ in %d of %d places", differ, per)
+	}
+	if tensor.Dropout(nil, x, 0, nil) != x {
+		t.Error("p = 0 made a copy")
+	}
+}
+
+// TestUntracked: what depends on no tensor of the tape records nothing and gets no gradient; two uses of one tensor add up.
+func TestUntracked(t *testing.T) {
+	r := rand.New(rand.NewPCG(2, 2))
+	w, frozen := random(r, 2, 3), random(r, 2, 3)
+	tape := tensor.NewTape(w)
+	y := tensor.Add(tape, frozen, frozen, 1, 1)
+	if tape.Grad(y) != nil || tape.Grad(frozen) != nil {
+		t.Error("a tensor outside the tape has a gradient")
+	}
+	z := tensor.Add(tape, tensor.Add(tape, w, y, 2, 1), w, 1, 3)
+	one := []float32{1, 1, 1, 1, 1, 1}
+	tape.Seed(z, one)
+	tape.Backward()
+	for i, g := range tape.Grad(w) {
+		if g != 5 {
+			t.Errorf("gradient %d is %g, want 2·1 + 3", i, g)
+		}
+	}
+	if tape.Grad(z) != nil || tape.Grad(frozen) != nil {
+		t.Error("an intermediate result still has a gradient after Backward")
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("a seed for a tensor that depends on nothing did not panic")
+		}
+	}()
+	tensor.NewTape(w).Seed(y, one)
+}
