@@ -28,7 +28,7 @@ func Frechet(a, b Gaussian) (float64, error) {
 		return 0, fmt.Errorf("Fréchet distance: statistics of %d and of %d features; they come from different extractors", len(a.Mean), len(b.Mean))
 	}
 	if slices.Equal(a.Cov, b.Cov) { // S₁^½·S₁·S₁^½ = S₁²: the traces cancel
-		return distance(a.Mean, b.Mean), nil
+		return finish(distance(a.Mean, b.Mean), 0, 0, nil, nil)
 	}
 	fa, err := factor(a)
 	if err != nil {
@@ -58,6 +58,9 @@ func FrechetFeatures(a, b Features) (float64, error) {
 
 // finish adds up the distance from its parts.
 func finish(mean, trA, trB float64, fa, fb *mat.Dense) (float64, error) {
+	if total := mean + trA + trB; math.IsNaN(total) || math.IsInf(total, 0) {
+		return 0, fmt.Errorf("Fréchet distance: overflow (mean term %g, traces %g and %g)", mean, trA, trB)
+	}
 	cross := 0.0
 	if fa != nil && fb != nil {
 		var m mat.Dense
@@ -70,12 +73,9 @@ func finish(mean, trA, trB float64, fa, fb *mat.Dense) (float64, error) {
 			cross += s
 		}
 	}
-	fd := mean + trA + trB - 2*cross
-	if math.IsNaN(fd) || math.IsInf(fd, 0) {
-		return 0, fmt.Errorf("Fréchet distance: overflow (mean term %g, traces %g and %g)", mean, trA, trB)
-	}
-	// Nearly equal sets cancel to rounding noise of either sign; a distance has none.
-	return max(fd, 0), nil
+	// The exact value is |Δμ|² + min over rotations R of ‖F₁−R·F₂‖² ≥ 0. Nearly equal sets cancel to rounding noise of either sign; a
+	// distance has none.
+	return max(mean+trA+trB-2*cross, 0), nil
 }
 
 func trace(g Gaussian) (s float64) {

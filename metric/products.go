@@ -47,30 +47,8 @@ func dot2x4(x0, x1, y0, y1, y2, y3 []float64) (s [8]float64) {
 	return [8]float64{s0, s1, s2, s3, s4, s5, s6, s7}
 }
 
-// distanceTile is dotTile for squared distances Σ(a_ik − b_jk)², from differences: |a|²+|b|²−2ab would cost digits and break ties. The
-// distance of a to b is exactly that of b to a.
-func distanceTile(dst []float64, a Features, a0, a1 int, b Features, b0, b1 int) {
-	w := b1 - b0
-	for i := a0; i < a1; i += 2 {
-		x0, row0 := a.Row(i), dst[(i-a0)*w:]
-		x1, row1 := x0, row0
-		if i+1 < a1 {
-			x1, row1 = a.Row(i+1), dst[(i+1-a0)*w:]
-		}
-		j := b0
-		for ; j+4 <= b1; j += 4 {
-			s := distance2x4(x0, x1, b.Row(j), b.Row(j+1), b.Row(j+2), b.Row(j+3))
-			copy(row0[j-b0:], s[:4])
-			copy(row1[j-b0:], s[4:])
-		}
-		for ; j < b1; j++ {
-			y := b.Row(j)
-			row0[j-b0], row1[j-b0] = distance(x0, y), distance(x1, y)
-		}
-	}
-}
-
-// distance returns the squared distance of x and y, the same to the last bit as distanceTile's.
+// distance returns the squared distance Σ(x_k − y_k)² from differences: |x|²+|y|²−2xy would cost digits and break ties. It is
+// exactly symmetric, and exactly 0 for equal rows.
 func distance(x, y []float64) (s float64) {
 	y = y[:len(x)]
 	for k, v := range x {
@@ -78,26 +56,4 @@ func distance(x, y []float64) (s float64) {
 		s += float64(u * u)
 	}
 	return s
-}
-
-func distance2x4(x0, x1, y0, y1, y2, y3 []float64) (s [8]float64) {
-	n := len(x0)
-	x1, y0, y1, y2, y3 = x1[:n], y0[:n], y1[:n], y2[:n], y3[:n]
-	var s0, s1, s2, s3, s4, s5, s6, s7 float64
-	for k, a := range x0 {
-		b := x1[k]
-		u0, v0 := a-y0[k], b-y0[k]
-		u1, v1 := a-y1[k], b-y1[k]
-		u2, v2 := a-y2[k], b-y2[k]
-		u3, v3 := a-y3[k], b-y3[k]
-		s0 += float64(u0 * u0)
-		s4 += float64(v0 * v0)
-		s1 += float64(u1 * u1)
-		s5 += float64(v1 * v1)
-		s2 += float64(u2 * u2)
-		s6 += float64(v2 * v2)
-		s3 += float64(u3 * u3)
-		s7 += float64(v3 * v3)
-	}
-	return [8]float64{s0, s1, s2, s3, s4, s5, s6, s7}
 }
