@@ -150,6 +150,11 @@ func (p *samplePlan) planOutputs(o *sampleOptions) error {
 			return err
 		}
 	}
+	if p.trace != "" {
+		if err := checkTrace(len(p.pictures), p.model.size(), p.sigmas); err != nil {
+			return err
+		}
+	}
 	if p.outdir == "" {
 		return nil
 	}
