@@ -22,6 +22,24 @@ type ui struct {
 	json           bool // results as JSON
 }
 
+// A resultWriter remembers the first failure of standard output, so that results lost to a full disk are never a success, whoever
+// wrote them.
+type resultWriter struct {
+	io.Writer
+	err error
+}
+
+func (w *resultWriter) Write(b []byte) (int, error) {
+	n, err := w.Writer.Write(b)
+	if err != nil {
+		err = fmt.Errorf("writing to standard output: %w", cause(err))
+		if w.err == nil {
+			w.err = err
+		}
+	}
+	return n, err
+}
+
 // note writes one line for the person at the terminal, unless --quiet.
 func (u *ui) note(format string, args ...any) {
 	if !u.quiet {
@@ -172,6 +190,9 @@ func paint(w io.Writer, code, s string) string {
 
 // isTerminal reports whether w is a terminal.
 func isTerminal(w io.Writer) bool {
+	if r, ok := w.(*resultWriter); ok {
+		w = r.Writer
+	}
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
