@@ -102,6 +102,9 @@ func runForward(ctx context.Context, u *ui, o forwardOptions, modelArg string) e
 	if err := e.write(o.out); err != nil {
 		return err
 	}
+	if u.json {
+		return u.result(map[string]any{"model": m.name, "pictures": e.n, "out": o.out})
+	}
 	u.summary("%s: %d pictures through %s", o.out, e.n, m.name)
 	return nil
 }

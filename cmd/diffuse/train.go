@@ -104,7 +104,7 @@ func (o *trainOptions) existing() (bool, error) {
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("--out: %w", err)
+		return false, fmt.Errorf("--out: %s: %w", o.out, cause(err))
 	}
 	if len(entries) == 0 {
 		return false, nil
