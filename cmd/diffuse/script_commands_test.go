@@ -15,13 +15,15 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// scriptCommands are the scripts' own commands. None but cmpdirs can be negated.
+// scriptCommands are the scripts' own commands. None but same and cmpdirs can be negated.
 //
 //	fails CODE diffuse ARG...   the command exits with CODE, in the tool's voice: one error line, nothing on stdout, no panic
 //	folder DIR NAME...          DIR holds these names and no others, hidden ones included
+//	[!] same A B                two files hold the same bytes (cmp without its diff, which for pictures and weights is noise)
 //	[!] cmpdirs A B             two folders hold the same files with the same bytes
 //	lines FILE N                wait until FILE has N lines
-//	signal NAME                 send INT to the background command; exited CODE, after wait, checks how that ended
+//	appears FILE                wait until FILE is there
+//	signal INT                  interrupt the background command; exited CODE, after wait, checks how that ended
 //
 // and, in script_files_test.go, those that make or spoil files.
 func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
@@ -29,6 +31,7 @@ func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 		"fails":   scriptFails,
 		"folder":  scriptFolder,
 		"lines":   scriptLines,
+		"appears": scriptAppears,
 		"signal":  scriptSignal,
 		"exited":  scriptExited,
 		"mkdata":  scriptMakeData,
@@ -38,7 +41,7 @@ func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 		"cut":     scriptCut,
 		"replace": scriptReplace,
 	}
-	all := map[string]func(*testscript.TestScript, bool, []string){"cmpdirs": scriptCompareFolders}
+	all := map[string]func(*testscript.TestScript, bool, []string){"same": scriptSame, "cmpdirs": scriptCompareFolders}
 	for name, f := range commands {
 		all[name] = func(ts *testscript.TestScript, neg bool, args []string) {
 			if neg {
@@ -110,6 +113,22 @@ func names(ts *testscript.TestScript, dir string) []string {
 	return list
 }
 
+// scriptSame compares two files.
+func scriptSame(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, args, 2, "same A B")
+	a, b := ts.ReadFile(args[0]), ts.ReadFile(args[1])
+	at := 0
+	for at < min(len(a), len(b)) && a[at] == b[at] {
+		at++
+	}
+	switch differ := a != b; {
+	case differ && !neg:
+		ts.Fatalf("%s (%d bytes) and %s (%d) differ from byte %d on", args[0], len(a), args[1], len(b), at)
+	case !differ && neg:
+		ts.Fatalf("%s and %s are the same %d bytes", args[0], args[1], len(a))
+	}
+}
+
 // scriptCompareFolders compares all files of two folders.
 func scriptCompareFolders(ts *testscript.TestScript, neg bool, args []string) {
 	need(ts, args, 2, "cmpdirs A B")
@@ -135,12 +154,29 @@ const patience = time.Minute
 func scriptLines(ts *testscript.TestScript, args []string) {
 	need(ts, args, 2, "lines FILE N")
 	path, want := ts.MkAbs(args[0]), number(ts, args[1])
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
-		if b, err := os.ReadFile(path); err == nil && bytes.Count(b, []byte("\n")) >= want {
-			return
+	wait(ts, func() bool {
+		b, err := os.ReadFile(path)
+		return err == nil && bytes.Count(b, []byte("\n")) >= want
+	})
+}
+
+// scriptAppears waits for a file.
+func scriptAppears(ts *testscript.TestScript, args []string) {
+	need(ts, args, 1, "appears FILE")
+	path := ts.MkAbs(args[0])
+	wait(ts, func() bool {
+		_, err := os.Stat(path)
+		return err == nil
+	})
+}
+
+// wait polls, often, since the scripts act in the middle of short runs.
+func wait(ts *testscript.TestScript, done func() bool) {
+	for deadline := time.Now().Add(patience); !done(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			ts.Fatalf("nothing came in %v", patience)
 		}
 	}
-	ts.Fatalf("%s has not got %d lines after %v", args[0], want, patience)
 }
 
 // signalled holds the command that signal was sent to, by script, for exited to look at once it has been waited for.
@@ -148,6 +184,9 @@ type signalled struct{ *exec.Cmd }
 
 // scriptSignal interrupts the background command, like Ctrl-C.
 func scriptSignal(ts *testscript.TestScript, args []string) {
+	if !slices.Equal(args, []string{"INT"}) {
+		ts.Fatalf("usage: signal INT")
+	}
 	running := ts.BackgroundCmds()
 	if len(running) != 1 {
 		ts.Fatalf("%d background commands, want 1", len(running))
