@@ -38,6 +38,7 @@ func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 		"mkidx":   scriptMakeIDX,
 		"arrays":  scriptArrays,
 		"trace":   scriptTrace,
+		"close":   scriptClose,
 		"cut":     scriptCut,
 		"replace": scriptReplace,
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -16,12 +17,13 @@ import (
 	"diffuse/imageio"
 )
 
-// The scripts' commands that make files:
+// The scripts' commands that make files and look into them:
 //
 //	mkdata DIR SIDE N           N grey pictures, half in DIR/bright, half in DIR/dark
 //	mkidx DIR SIDE N SAID       the same as idx files whose images header says SAID pictures
 //	arrays FILE NAME=SHAPE...   safetensors of unit normal numbers; NAME=V@SHAPE is V throughout, NAME=int:LIST are int64
 //	trace TRACE NOISE           the trace starts at the noise, falls to 0 and ends in its last denoised state
+//	close A B NAME TOLERANCE    the arrays NAME of two files differ by no more
 //	cut FILE N                  keep the first N bytes; N < 0: lose the last -N
 //	replace FILE OLD NEW        the only OLD becomes NEW, of the same length
 //
@@ -141,6 +143,23 @@ func scriptTrace(ts *testscript.TestScript, args []string) {
 		}
 		if a, b := x[steps*n+i], denoised[(steps-1)*n+i]; a != b {
 			ts.Fatalf("the last state, element %d, is %v, want the last denoised %v", i, a, b)
+		}
+	}
+}
+
+// scriptClose compares arrays, for results that two ways of rounding the input lead to.
+func scriptClose(ts *testscript.TestScript, args []string) {
+	need(ts, args, 4, "close A B NAME TOLERANCE")
+	a, shape := array(ts, args[0], args[2])
+	b, other := array(ts, args[1], args[2])
+	tolerance, err := strconv.ParseFloat(args[3], 64)
+	ts.Check(err)
+	if !slices.Equal(shape, other) {
+		ts.Fatalf("%s is %v in %s and %v in %s", args[2], shape, args[0], other, args[1])
+	}
+	for i := range a {
+		if d := math.Abs(a[i] - b[i]); !(d <= tolerance) {
+			ts.Fatalf("%s, element %d: %v and %v differ by %g", args[2], i, a[i], b[i], d)
 		}
 	}
 }
