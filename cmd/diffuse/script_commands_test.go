@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"regexp"
@@ -21,8 +22,9 @@ import (
 //	folder DIR NAME...          DIR holds these names and no others, hidden ones included
 //	[!] same A B                two files hold the same bytes (cmp without its diff, which for pictures and weights is noise)
 //	[!] cmpdirs A B             two folders hold the same files with the same bytes
-//	lines FILE N                wait until FILE has N lines
+//	grow FILE N                 wait until FILE has N lines more than now
 //	appears FILE                wait until FILE is there
+//	goal VAR STATISTICS N       set VAR to the images in the last line of STATISTICS plus N, and NAME to its nine digits
 //	signal INT                  interrupt the background command; exited CODE, after wait, checks how that ended
 //
 // and, in script_files_test.go, those that make or spoil files.
@@ -30,7 +32,8 @@ func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 	commands := map[string]func(*testscript.TestScript, []string){
 		"fails":   scriptFails,
 		"folder":  scriptFolder,
-		"lines":   scriptLines,
+		"grow":    scriptGrow,
+		"goal":    scriptGoal,
 		"appears": scriptAppears,
 		"signal":  scriptSignal,
 		"exited":  scriptExited,
@@ -151,14 +154,30 @@ func scriptCompareFolders(ts *testscript.TestScript, neg bool, args []string) {
 // patience bounds every wait of a script; it is long, for busy machines and the race detector.
 const patience = time.Minute
 
-// scriptLines waits for a growing file.
-func scriptLines(ts *testscript.TestScript, args []string) {
-	need(ts, args, 2, "lines FILE N")
-	path, want := ts.MkAbs(args[0]), number(ts, args[1])
-	wait(ts, func() bool {
-		b, err := os.ReadFile(path)
-		return err == nil && bytes.Count(b, []byte("\n")) >= want
-	})
+// scriptGrow waits for a growing file.
+func scriptGrow(ts *testscript.TestScript, args []string) {
+	need(ts, args, 2, "grow FILE N")
+	path, more := ts.MkAbs(args[0]), number(ts, args[1])
+	lines := func() int {
+		b, _ := os.ReadFile(path) // before it is there it has no lines
+		return bytes.Count(b, []byte("\n"))
+	}
+	now := lines()
+	wait(ts, func() bool { return lines() >= now+more })
+}
+
+var imagesField = regexp.MustCompile(`"nimg":(\d+),`)
+
+// scriptGoal sets an end for a run that was stopped at a place that the script cannot know.
+func scriptGoal(ts *testscript.TestScript, args []string) {
+	need(ts, args, 3, "goal VAR STATISTICS N")
+	all := imagesField.FindAllStringSubmatch(ts.ReadFile(args[1]), -1)
+	if len(all) == 0 {
+		ts.Fatalf("no statistics in %s", args[1])
+	}
+	end := number(ts, all[len(all)-1][1]) + number(ts, args[2])
+	ts.Setenv(args[0], strconv.Itoa(end))
+	ts.Setenv("NAME", fmt.Sprintf("%09d", end))
 }
 
 // scriptAppears waits for a file.
