@@ -172,7 +172,15 @@ func openData(u *ui, s *trainSettings) (dataset.Dataset, error) {
 		Warn: func(line string) { u.warn("%s", line) },
 	})
 	if err != nil {
-		return nil, fmt.Errorf("--data: %w", err)
+		err = fmt.Errorf("--data: %w", err)
+	}
+	switch {
+	case errors.Is(err, dataset.ErrSizes):
+		return nil, withHint(err, "--resolution N scales and crops all pictures to N×N")
+	case errors.Is(err, dataset.ErrUnreadable):
+		return nil, withHint(err, "--skip-bad leaves out unreadable pictures")
+	case err != nil:
+		return nil, err
 	}
 	if s.Unlabelled {
 		d = unlabelled{d}

@@ -173,7 +173,11 @@ func editDistance(a, b string) int {
 func between(lo, hi int, what string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		if len(args) < lo || hi >= 0 && len(args) > hi {
-			err := usagef("%s takes %s, got %d arguments %q", c.CommandPath(), what, len(args), args)
+			got := "none"
+			if len(args) > 0 {
+				got = fmt.Sprintf("%q", args)
+			}
+			err := usagef("%s takes %s, got %s", c.CommandPath(), what, got)
 			return withHint(err, "usage: %s", c.UseLine())
 		}
 		return nil
