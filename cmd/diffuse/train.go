@@ -220,6 +220,9 @@ func trainRun(ctx context.Context, u *ui, dir string, s *trainSettings, data dat
 		return err
 	}
 	defer run.Close()
+	if run.Images >= s.Options.Duration {
+		return w.already(dir, run.Images)
+	}
 	w.start(float64(run.Images))
 	err = run.Train(ctx)
 	w.bar.finish()
