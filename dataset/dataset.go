@@ -142,3 +142,16 @@ func classNames(path string, n, h, w int) []string {
 }
 
 var errEmpty = errors.New("holds no pictures")
+
+// ErrSizes is wrapped by Open's error for pictures of different sizes; Options.Height and Width make them agree.
+var ErrSizes = errors.New("pictures differ in size")
+
+// ErrUnreadable matches, by errors.Is, the errors of Open and Get for a picture file that cannot be decoded; Options.SkipBad leaves
+// such files out.
+var ErrUnreadable = errors.New("unreadable picture")
+
+// unreadable makes an error match ErrUnreadable without a change of its words.
+type unreadable struct{ error }
+
+func (e unreadable) Unwrap() error        { return e.error }
+func (e unreadable) Is(target error) bool { return target == ErrUnreadable }

@@ -37,7 +37,7 @@ func (d *folder) Get(i int, dst []uint8) (int, error) {
 	}
 	m, err := imageio.DecodeFile(d.path(i), d.maxPixels)
 	if err != nil {
-		return label, err
+		return label, unreadable{err}
 	}
 	copy(dst, m.Convert(d.c).Cover(d.h, d.w).Pix)
 	return label, nil
@@ -168,7 +168,7 @@ func (d *folder) readHeader(i int) (err error) {
 	defer r.Close()
 	f := &d.files[i]
 	if f.h, f.w, f.grey, err = imageio.DecodeSize(r); err != nil {
-		return fmt.Errorf("reading %s: %w", d.path(i), err)
+		return unreadable{fmt.Errorf("reading %s: %w", d.path(i), err)}
 	}
 	if f.h > d.maxPixels/f.w { // here, so that SkipBad leaves it out as it does any other picture that cannot be decoded
 		return fmt.Errorf("%s: %d×%d pixels are more than %d", d.path(i), f.h, f.w, d.maxPixels)
@@ -185,7 +185,7 @@ func (d *folder) settle(classes []string, o Options) error {
 	}
 	for _, f := range d.files {
 		if o.Height == 0 && (f.h != d.h || f.w != d.w) {
-			return fmt.Errorf("pictures differ in size: %s is %d×%d (height×width), %s is %d×%d; choose a height and width to scale them to", first.name, first.h, first.w, f.name, f.h, f.w)
+			return fmt.Errorf("%w: %s is %d×%d (height×width), %s is %d×%d; choose a height and width to scale them to", ErrSizes, first.name, first.h, first.w, f.name, f.h, f.w)
 		}
 		if !f.grey && !o.Grey {
 			d.c = 3

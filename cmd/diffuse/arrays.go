@@ -136,16 +136,21 @@ type trace struct {
 // maxTrace bounds the memory of a trace, in bytes.
 const maxTrace = 8 << 30
 
-func newTrace(count, per int, sigmas []float64) (*trace, error) {
+// checkTrace refuses a trace that no memory would hold.
+func checkTrace(count, per int, sigmas []float64) error {
 	values := float64(2*len(sigmas)-1) * float64(count) * float64(per)
 	if 8*values > maxTrace {
 		err := usagef("--trace of %d pictures and %d steps would take %.1f GB of memory", count, len(sigmas)-1, 8*values/1e9)
-		return nil, withHint(err, "trace fewer pictures or steps at a time")
+		return withHint(err, "trace fewer pictures or steps at a time")
 	}
+	return nil
+}
+
+func newTrace(count, per int, sigmas []float64) *trace {
 	t := &trace{count: count, per: per, sigmas: sigmas}
 	t.x = make([]float64, len(sigmas)*count*per)
 	t.denoised = make([]float64, (len(sigmas)-1)*count*per)
-	return t, nil
+	return t
 }
 
 // begin stores the starting state of pictures from lo on: unit noise times the first level.

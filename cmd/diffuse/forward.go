@@ -72,11 +72,11 @@ func runForward(ctx context.Context, u *ui, o forwardOptions, modelArg string) e
 	case o.batch < 1:
 		return usagef("--batch is %d, want 1 or more", o.batch)
 	}
-	if err := distinct([2]string{"in", o.in}, [2]string{"out", o.out}); err != nil {
-		return err
-	}
 	m, err := openModel(modelArg)
 	if err != nil {
+		return err
+	}
+	if err := distinct([][2]string{{"the model", m.path}, {"--in", o.in}}, [2]string{"--out", o.out}); err != nil {
 		return err
 	}
 	if err := m.tune(o.skip); err != nil {
@@ -101,6 +101,9 @@ func runForward(ctx context.Context, u *ui, o forwardOptions, modelArg string) e
 	}
 	if err := e.write(o.out); err != nil {
 		return err
+	}
+	if u.json {
+		return u.result(map[string]any{"model": m.name, "pictures": e.n, "out": o.out})
 	}
 	u.summary("%s: %d pictures through %s", o.out, e.n, m.name)
 	return nil

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"math"
 
 	"github.com/spf13/cobra"
@@ -61,7 +60,7 @@ func (g gridOptions) sigmas(p schedule.Precond) ([]float64, error) {
 	lo, hi := p.Limit(g.sigmaMin, g.sigmaMax)
 	sigmas, err := build(g.steps, lo, hi, g.rho)
 	if err != nil {
-		return nil, usageError{fmt.Errorf("schedule %s: %w", g.schedule, err)}
+		return nil, usageError{err} // it begins with the schedule's name
 	}
 	sigmas = p.RoundAll(sigmas)
 	if err := sampler.Validate(sigmas); err != nil {

@@ -41,12 +41,16 @@ func mainCode() int {
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	threads := runtime.GOMAXPROCS(0)
 	defer runtime.GOMAXPROCS(threads)
-	u := &ui{stdout: stdout, stderr: stderr}
+	results := &resultWriter{Writer: stdout}
+	u := &ui{stdout: results, stderr: stderr}
 	root := rootCommand(u)
 	root.SetArgs(args)
-	root.SetOut(stdout)
+	root.SetOut(results)
 	root.SetErr(stderr)
-	return root.ExecuteContext(ctx)
+	if err := root.ExecuteContext(ctx); err != nil {
+		return err
+	}
+	return results.err
 }
 
 // rootCommand builds the whole command tree; nothing is registered anywhere else.
@@ -95,7 +99,10 @@ program and writes them to diffuse.png.`,
 		scheduleCommand(u),
 		classifierCommand(u),
 		versionCommand(u),
+		completionCommand(u),
 	)
+	root.SetHelpCommand(helpCommand())
+	root.CompletionOptions.DisableDefaultCmd = true
 	return root
 }
 

@@ -26,6 +26,7 @@ import (
 
 // A model is anything that can denoise: a network from a file, a run folder or the zoo, or an analytic mixture.
 type model struct {
+	path     string // its file, "" if embedded
 	name     string // what pictures' metadata say: a name, never a path
 	sha      string // first digits of the file's SHA-256
 	channels int
@@ -46,11 +47,8 @@ const modelHelp = `MODEL is a model file (.safetensors), the folder of a trainin
 newest snapshot is used), an embedded model by name, or an exactly solvable
 Gaussian mixture (*.gmm.json).`
 
-// openModel loads what a MODEL argument names; "" is the embedded default.
+// openModel loads what a MODEL argument names. An empty name, which a script with an unset variable gives, is none.
 func openModel(arg string) (*model, error) {
-	if arg == "" {
-		arg = zoo.Default
-	}
 	if e, ok := zoo.Entries()[arg]; ok {
 		return embeddedModel(arg, e)
 	}
@@ -77,7 +75,7 @@ func openModel(arg string) (*model, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.name = filepath.Base(path)
+	m.path, m.name = path, filepath.Base(path)
 	if info.IsDir() {
 		m.name = filepath.Base(filepath.Clean(arg)) + "/" + m.name
 	}

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -66,10 +67,11 @@ func cause(err error) error {
 	return err
 }
 
-// distinct reports two flags that name the same file.
-func distinct(files ...[2]string) error {
+// distinct refuses outputs that name the same file as another output or as an input, which would be lost. Each file is a pair of what
+// it is and its path; those without a path do not count. Inputs may be the same.
+func distinct(inputs [][2]string, outputs ...[2]string) error {
 	seen := map[string]string{}
-	for _, f := range files {
+	for i, f := range slices.Concat(inputs, outputs) {
 		if f[1] == "" {
 			continue
 		}
@@ -77,8 +79,11 @@ func distinct(files ...[2]string) error {
 		if err != nil {
 			return err
 		}
-		if other, ok := seen[path]; ok {
-			return usagef("--%s and --%s name the same file %s", other, f[0], f[1])
+		if real, err := filepath.EvalSymlinks(path); err == nil {
+			path = real
+		}
+		if other, ok := seen[path]; ok && i >= len(inputs) {
+			return usagef("%s and %s name the same file %s", other, f[0], f[1])
 		}
 		seen[path] = f[0]
 	}

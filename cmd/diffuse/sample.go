@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"diffuse/sampler"
+	"diffuse/zoo"
 )
 
 // sampleOptions are the flags of "diffuse sample" as typed.
@@ -74,7 +75,10 @@ with a list, picture i shows element i mod the list's length.`,
 			if err := o.contradictions(c.Flags()); err != nil {
 				return err
 			}
-			return runSample(c.Context(), u, o, strings.Join(args, ""))
+			if len(args) == 0 {
+				return runSample(c.Context(), u, o, zoo.Default)
+			}
+			return runSample(c.Context(), u, o, args[0])
 		},
 	}
 	o.bindDrawing(c)

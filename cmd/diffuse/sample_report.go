@@ -130,11 +130,14 @@ func (p *samplePlan) planOutputs(o *sampleOptions) error {
 		err := usagef("pictures of %d channels cannot be written as PNG", c)
 		return withHint(err, "write arrays with --npz or --trace")
 	}
-	noise := ""
-	if o.given("noise") {
-		noise = o.noise
+	inputs := [][2]string{{"the model", p.model.path}}
+	if p.guide != nil && p.guide.model != nil {
+		inputs = append(inputs, [2]string{"--gnet", p.guide.model.path})
 	}
-	if err := distinct([2]string{"grid", p.picture}, [2]string{"npz", p.npz}, [2]string{"trace", p.trace}, [2]string{"noise", noise}); err != nil {
+	if o.given("noise") {
+		inputs = append(inputs, [2]string{"--noise", o.noise})
+	}
+	if err := distinct(inputs, [2]string{"--grid", p.picture}, [2]string{"--npz", p.npz}, [2]string{"--trace", p.trace}); err != nil {
 		return err
 	}
 	for _, f := range [][2]string{{"grid", p.picture}, {"npz", p.npz}, {"trace", p.trace}} {
@@ -147,6 +150,11 @@ func (p *samplePlan) planOutputs(o *sampleOptions) error {
 			}
 		}
 		if err := checkOutput(f[0], f[1]); err != nil {
+			return err
+		}
+	}
+	if p.trace != "" {
+		if err := checkTrace(len(p.pictures), p.model.size(), p.sigmas); err != nil {
 			return err
 		}
 	}

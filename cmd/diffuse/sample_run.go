@@ -49,11 +49,8 @@ func (p *samplePlan) drawAll(ctx context.Context, u *ui, out *collected) error {
 	bar := u.progress("sampling", "pictures", 0, float64(len(p.pictures)))
 	defer bar.finish()
 	var states *trace
-	var err error
 	if p.trace != "" {
-		if states, err = newTrace(len(p.pictures), p.model.size(), p.sigmas); err != nil {
-			return err
-		}
+		states = newTrace(len(p.pictures), p.model.size(), p.sigmas)
 	}
 	for lo := 0; lo < len(p.pictures); lo += p.batch {
 		batch := p.pictures[lo:min(lo+p.batch, len(p.pictures))]

@@ -104,7 +104,7 @@ func (o *trainOptions) existing() (bool, error) {
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("--out: %w", err)
+		return false, fmt.Errorf("--out: %s: %w", o.out, cause(err))
 	}
 	if len(entries) == 0 {
 		return false, nil
@@ -172,7 +172,15 @@ func openData(u *ui, s *trainSettings) (dataset.Dataset, error) {
 		Warn: func(line string) { u.warn("%s", line) },
 	})
 	if err != nil {
-		return nil, fmt.Errorf("--data: %w", err)
+		err = fmt.Errorf("--data: %w", err)
+	}
+	switch {
+	case errors.Is(err, dataset.ErrSizes):
+		return nil, withHint(err, "--resolution N scales and crops all pictures to N×N")
+	case errors.Is(err, dataset.ErrUnreadable):
+		return nil, withHint(err, "--skip-bad leaves out unreadable pictures")
+	case err != nil:
+		return nil, err
 	}
 	if s.Unlabelled {
 		d = unlabelled{d}
@@ -212,6 +220,9 @@ func trainRun(ctx context.Context, u *ui, dir string, s *trainSettings, data dat
 		return err
 	}
 	defer run.Close()
+	if run.Images >= s.Options.Duration {
+		return w.already(dir, run.Images)
+	}
 	w.start(float64(run.Images))
 	err = run.Train(ctx)
 	w.bar.finish()

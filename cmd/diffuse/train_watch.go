@@ -152,6 +152,19 @@ func (w *watcher) pictures(t train.Tick) error {
 	})
 }
 
+// already says that a run was complete before it was resumed.
+func (w *watcher) already(dir string, images int64) error {
+	if !w.u.json {
+		w.u.summary("%s: all %d images were shown already; draw with it: diffuse sample %s", dir, images, dir)
+		return nil
+	}
+	newest, err := newestSnapshot(dir)
+	if err != nil {
+		return err
+	}
+	return w.u.result(map[string]any{"run": dir, "images": images, "snapshot": newest})
+}
+
 // conclude says what the run has left.
 func (w *watcher) conclude(dir string, images int64) error {
 	if w.u.json {

@@ -22,6 +22,24 @@ type ui struct {
 	json           bool // results as JSON
 }
 
+// A resultWriter remembers the first failure of standard output, so that results lost to a full disk are never a success, whoever
+// wrote them.
+type resultWriter struct {
+	io.Writer
+	err error
+}
+
+func (w *resultWriter) Write(b []byte) (int, error) {
+	n, err := w.Writer.Write(b)
+	if err != nil {
+		err = fmt.Errorf("writing to standard output: %w", cause(err))
+		if w.err == nil {
+			w.err = err
+		}
+	}
+	return n, err
+}
+
 // note writes one line for the person at the terminal, unless --quiet.
 func (u *ui) note(format string, args ...any) {
 	if !u.quiet {
@@ -155,7 +173,11 @@ func editDistance(a, b string) int {
 func between(lo, hi int, what string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		if len(args) < lo || hi >= 0 && len(args) > hi {
-			err := usagef("%s takes %s, got %d arguments %q", c.CommandPath(), what, len(args), args)
+			got := "none"
+			if len(args) > 0 {
+				got = fmt.Sprintf("%q", args)
+			}
+			err := usagef("%s takes %s, got %s", c.CommandPath(), what, got)
 			return withHint(err, "usage: %s", c.UseLine())
 		}
 		return nil
@@ -172,6 +194,9 @@ func paint(w io.Writer, code, s string) string {
 
 // isTerminal reports whether w is a terminal.
 func isTerminal(w io.Writer) bool {
+	if r, ok := w.(*resultWriter); ok {
+		w = r.Writer
+	}
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }

@@ -48,7 +48,9 @@ func versionCommand(u *ui) *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the version, the system and the kernels in use",
-		Args:  between(0, 0, "no arguments"),
+		Example: `  diffuse version
+  diffuse version --json`,
+		Args: between(0, 0, "no arguments"),
 		RunE: func(*cobra.Command, []string) error {
 			v := version()
 			if u.json {

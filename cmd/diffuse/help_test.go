@@ -1,0 +1,35 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+)
+
+// TestHelp asks every command for help: it explains, shows examples that begin with the tool's name, and describes every flag.
+func TestHelp(t *testing.T) {
+	root := rootCommand(&ui{})
+	root.InitDefaultHelpCmd()
+	for _, c := range append(root.Commands(), root) {
+		var stdout, stderr bytes.Buffer
+		args := append(strings.Fields(c.CommandPath())[1:], "--help")
+		if err := run(t.Context(), args, &stdout, &stderr); err != nil || stderr.Len() > 0 {
+			t.Errorf("%v: error %v, stderr %q", args, err, &stderr)
+		}
+		if !strings.Contains(stdout.String(), "\nExamples:\n  diffuse") && !strings.Contains(stdout.String(), "\nExamples:\n  source") {
+			t.Errorf("%v has no examples:\n%s", args, &stdout)
+		}
+		checkFlagTexts(t, c)
+	}
+}
+
+func checkFlagTexts(t *testing.T, c *cobra.Command) {
+	t.Helper()
+	for line := range strings.Lines(c.LocalFlags().FlagUsages()) {
+		if len(strings.Fields(line)) < 4 {
+			t.Errorf("%s: the flag in %q is not explained", c.CommandPath(), line)
+		}
+	}
+}
