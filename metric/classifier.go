@@ -11,6 +11,7 @@ import (
 
 	"diffuse/checkpoint"
 	"diffuse/imageio"
+	"diffuse/internal/kernel"
 	"diffuse/tensor"
 )
 
@@ -214,27 +215,32 @@ func (c *Classifier) Classify(dst []float64, pictures []imageio.Image) ([]int, e
 	if len(dst) != n*dim {
 		panic(fmt.Sprintf("metric: %d values for %d rows of %d features", len(dst), n, dim))
 	}
-	x := tensor.New(n, c.Height, c.Width, c.Channels)
-	per := x.Len() / max(n, 1)
-	for i, m := range pictures {
+	for _, m := range pictures {
 		if m.H != c.Height || m.W != c.Width || m.C != c.Channels {
 			return nil, fmt.Errorf("a picture of %d×%d×%d; the %s features are for %d×%d×%d", m.H, m.W, m.C, c.Title, c.Height, c.Width, c.Channels)
 		}
+	}
+	classes := make([]int, n)
+	kernel.For(n, pass, func(i0, i1 int) { c.classify(dst[i0*dim:i1*dim], classes[i0:i1], pictures[i0:i1]) })
+	return classes, nil
+}
+
+// pass is the number of small pictures that one processor takes through a network at a time: their activations stay in its cache.
+const pass = 16
+
+func (c *Classifier) classify(dst []float64, classes []int, pictures []imageio.Image) {
+	x := tensor.New(len(pictures), c.Height, c.Width, c.Channels)
+	per := x.Len() / len(pictures)
+	for i, m := range pictures {
 		imageio.ToFloat(x.Data[i*per:(i+1)*per], m.Pix)
 	}
 	features, logits := c.Forward(nil, x, nil)
 	for i, v := range features.Data {
 		dst[i] = float64(v)
 	}
-	classes := make([]int, n)
 	for i := range classes {
 		row := logits.Data[i*len(c.Classes) : (i+1)*len(c.Classes)]
-		for k, v := range row {
-			if v > row[classes[i]] {
-				classes[i] = k
-			}
-		}
+		classes[i] = slices.Index(row, slices.Max(row))
 	}
 	tensor.Recycle(nil, features, logits)
-	return classes, nil
 }

@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"diffuse/imageio"
+	"diffuse/internal/kernel"
 	"diffuse/tensor"
 )
 
@@ -61,16 +62,20 @@ func (r *Random) Features(dst []float64, pictures []imageio.Image) error {
 	if len(dst) != n*dim {
 		panic(fmt.Sprintf("metric: %d values for %d rows of %d features", len(dst), n, dim))
 	}
-	if n == 0 {
-		return nil
+	for _, m := range pictures {
+		if h, w := pictures[0].H, pictures[0].W; m.H != h || m.W != w || m.C != r.channels {
+			return fmt.Errorf("a picture of %d×%d×%d; want %d×%d×%d", m.H, m.W, m.C, h, w, r.channels)
+		}
 	}
-	h, w := pictures[0].H, pictures[0].W
-	x := tensor.New(n, h, w, r.channels)
+	kernel.For(n, pass, func(i0, i1 int) { r.features(dst[i0*dim:i1*dim], pictures[i0:i1]) })
+	return nil
+}
+
+func (r *Random) features(dst []float64, pictures []imageio.Image) {
+	n, dim := len(pictures), r.Dim()
+	x := tensor.New(n, pictures[0].H, pictures[0].W, r.channels)
 	per := x.Len() / n
 	for i, m := range pictures {
-		if m.H != h || m.W != w || m.C != r.channels {
-			return fmt.Errorf("a picture of %d×%d×%d among others of %d×%d×%d", m.H, m.W, m.C, h, w, r.channels)
-		}
 		imageio.ToFloat(x.Data[i*per:(i+1)*per], m.Pix)
 	}
 	at := 0
@@ -93,5 +98,4 @@ func (r *Random) Features(dst []float64, pictures []imageio.Image) error {
 		at += c
 	}
 	tensor.Recycle(nil, x)
-	return nil
 }

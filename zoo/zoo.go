@@ -4,6 +4,8 @@
 // was trained on, for how long and under which licence. An [Entry] pairs a file with the settings it is sampled with unless the
 // user says otherwise; two entries may share a file, as "fashion" and "fashion-teacher" do until a one-step student exists.
 //
+// Under features/ lies the classifier whose features measure pictures of clothes ([FashionFeatures]), with a card of its own.
+//
 // To add a model: put NAME.safetensors and NAME.md under models/ and a line into [Entries].
 package zoo
 
@@ -12,7 +14,7 @@ import (
 	"fmt"
 )
 
-//go:embed models
+//go:embed models features
 var files embed.FS
 
 // An Entry is an embedded model and its default sampling settings, spelled as the flags of "diffuse sample".
@@ -49,6 +51,15 @@ func (e Entry) Read() ([]byte, error) {
 	b, err := files.ReadFile("models/" + e.File)
 	if err != nil {
 		return nil, fmt.Errorf("this program was built without the model file %s", e.File)
+	}
+	return b, nil
+}
+
+// FashionFeatures returns the safetensors file of the classifier for 28x28 grey clothes that package metric reads. It is a copy.
+func FashionFeatures() ([]byte, error) {
+	b, err := files.ReadFile("features/fashion.safetensors")
+	if err != nil {
+		return nil, fmt.Errorf("this program was built without the fashion features: %w", err)
 	}
 	return b, nil
 }

@@ -45,7 +45,11 @@ func (g gridOptions) sigmas(p schedule.Precond) ([]float64, error) {
 		if g.steps = len(sigmas) - 1; g.steps > maxSteps {
 			return nil, usagef("--sigmas has %d levels; at most %d make sense", len(sigmas), maxSteps)
 		}
-		return p.RoundAll(sigmas), nil
+		sigmas = p.RoundAll(sigmas)
+		if err := sampler.Validate(sigmas); err != nil {
+			return nil, usagef("--sigmas, rounded to the levels that the network knows: %w", err)
+		}
+		return sigmas, nil
 	}
 	if g.steps < 1 || g.steps > maxSteps {
 		return nil, usagef("--steps is %d, want 1 to %d", g.steps, maxSteps)

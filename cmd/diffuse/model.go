@@ -196,7 +196,11 @@ func (m *model) parseClasses(s string) ([]int, error) {
 	return list, nil
 }
 
+// parseClass finds one class: by its very name first, since a name may be a number and not its own.
 func (m *model) parseClass(s string) (int, error) {
+	if i := slices.Index(m.classes, s); i >= 0 {
+		return i, nil
+	}
 	if i, err := strconv.Atoi(s); err == nil && i >= 0 && i < m.labels {
 		return i, nil
 	}

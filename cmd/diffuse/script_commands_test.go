@@ -44,6 +44,8 @@ func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 		"close":   scriptClose,
 		"cut":     scriptCut,
 		"replace": scriptReplace,
+
+		"samemetrics": scriptSameMetrics,
 	}
 	all := map[string]func(*testscript.TestScript, bool, []string){"same": scriptSame, "cmpdirs": scriptCompareFolders}
 	for name, f := range commands {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -24,6 +25,7 @@ import (
 //	arrays FILE NAME=SHAPE...   safetensors of unit normal numbers; NAME=V@SHAPE is V throughout, NAME=int:LIST are int64
 //	trace TRACE NOISE           the trace starts at the noise, falls to 0 and ends in its last denoised state
 //	close A B NAME TOLERANCE    the arrays NAME of two files differ by no more
+//	samemetrics A B             two reports of eval --json hold the same numbers, to nine digits
 //	cut FILE N                  keep the first N bytes; N < 0: lose the last -N
 //	replace FILE OLD NEW        the only OLD becomes NEW, of the same length
 //
@@ -160,6 +162,23 @@ func scriptClose(ts *testscript.TestScript, args []string) {
 	for i := range a {
 		if d := math.Abs(a[i] - b[i]); !(d <= tolerance) {
 			ts.Fatalf("%s, element %d: %v and %v differ by %g", args[2], i, a[i], b[i], d)
+		}
+	}
+}
+
+func scriptSameMetrics(ts *testscript.TestScript, args []string) {
+	need(ts, args, 2, "samemetrics A B")
+	var reports [2]evalReport
+	for i := range reports {
+		ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[i])), &reports[i]))
+	}
+	a, b := reports[0].Metrics, reports[1].Metrics
+	if len(a) == 0 || len(a) != len(b) {
+		ts.Fatalf("%d and %d metrics", len(a), len(b))
+	}
+	for name, x := range a {
+		if y, ok := b[name]; !ok || !(math.Abs(x.Value-y.Value) <= 1e-9*math.Abs(x.Value)) {
+			ts.Fatalf("%s is %v and %v", name, x.Value, y.Value)
 		}
 	}
 }

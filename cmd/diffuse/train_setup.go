@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"embed"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -91,8 +93,8 @@ func decodeStrict(b []byte, v any) error {
 	if err := d.Decode(v); err != nil {
 		return err
 	}
-	if d.More() {
-		return fmt.Errorf("more text after the JSON value")
+	if _, err := d.Token(); err != io.EOF {
+		return errors.New("more text after the JSON value")
 	}
 	return nil
 }
@@ -103,7 +105,7 @@ func (s *trainSettings) bind(f *pflag.FlagSet) {
 	images := func(p *int64, name, usage string) { f.Var((*countValue)(p), name, usage) }
 	images(&o.Duration, "duration", "images to show in all, such as 200k or 5M")
 	f.IntVar(&o.Batch, "batch", o.Batch, "images per step")
-	f.IntVar(&o.Microbatch, "microbatch", o.Microbatch, "images computed together, to save memory (0 = the batch)")
+	f.IntVar(&o.Microbatch, "microbatch", o.Microbatch, "images that one processor computes at a time (0 = at most 16, for the cache)")
 	f.Float64Var(&o.LR, "lr", o.LR, "learning rate")
 	images(&o.LRRampup, "lr-rampup", "images over which the learning rate rises from 0")
 	f.StringVar(&o.LRDecay, "lr-decay", o.LRDecay, "how the learning rate ends: none, cosine or linear")

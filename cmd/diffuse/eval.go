@@ -1,0 +1,271 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"diffuse/checkpoint"
+	"diffuse/metric"
+	"diffuse/zoo"
+)
+
+// evalOptions are the flags of "diffuse eval" as typed.
+type evalOptions struct {
+	*sampleOptions // when SAMPLES is a model
+
+	ref, split, refSplit string
+	metrics              string
+	features, inception  string
+	makeRef              string
+	perClass             bool
+	nearest              int // K of precision and recall
+	most                 int // pictures of either side in precision and recall
+	subsets, subsetSize  int // of KID
+}
+
+// evalCount is the number of pictures a model draws to be measured, unless --num or --seeds says otherwise.
+const evalCount = 10_000
+
+func evalCommand(u *ui) *cobra.Command {
+	o := &evalOptions{sampleOptions: newSampleOptions(), nearest: 3, most: 10_000, subsets: 100, subsetSize: 1000}
+	c := &cobra.Command{
+		Use:   "eval SAMPLES --ref R",
+		Short: "Measure how close pictures are to real ones",
+		Long: `Measure how close pictures are to real ones, by distances between the features that a
+network sees in both.
+
+SAMPLES is an npz file (arr_0, and arr_1 for classes), a folder of pictures, idx files,
+or a model: then ` + fmt.Sprint(evalCount) + ` pictures are drawn (--num, --seeds), by the sampling flags of
+"diffuse sample". R is a set of pictures, or statistics made by --make-ref or another tool (npz
+with mu and sigma); with statistics only the Fréchet distance can be had.
+
+Features (--features): "fashion", a small classifier inside the program, for 28x28 grey
+clothes; "random", an untrained network, for pictures of any kind; "inception", the network
+that FID is defined on, whose weights you bring (--inception FILE.safetensors). The distance is
+called after its features - fd-fashion, fd-random - and FID only with the last.
+
+Distances depend on the number of pictures: compare numbers of equal counts only.`,
+		Example: `  diffuse eval fashion --ref /usr/share/datasets/fashion-mnist
+  diffuse eval fashion --skip 0.8:1 --steps 6 --num 2000 --ref /usr/share/datasets/fashion-mnist --metrics fd,accuracy
+  diffuse eval samples.npz --ref photos/ --features random
+  diffuse eval out/ --ref cifar10-stats.npz --features inception --inception inception.safetensors
+  diffuse eval photos/ --make-ref photos-stats.safetensors --features random`,
+		Args:              between(1, 1, "one set of pictures or model"),
+		ValidArgsFunction: completeModel,
+		RunE: func(c *cobra.Command, args []string) error {
+			o.given = c.Flags().Changed
+			if err := o.contradictions(c.Flags()); err != nil {
+				return err
+			}
+			return runEval(c.Context(), u, o, c.Flags(), args[0])
+		},
+	}
+	o.bindDrawing(c)
+	f := c.Flags()
+	f.StringVar(&o.ref, "ref", "", "real pictures, or their statistics")
+	f.StringVar(&o.split, "split", "", "part of SAMPLES, if they are idx files: train or test")
+	f.StringVar(&o.refSplit, "ref-split", "", "part of the reference, if it is idx files: train or test")
+	f.StringVar(&o.metrics, "metrics", "", "`LIST` of "+strings.Join(metricNames(), ", ")+" (default: all that are possible and quick)")
+	f.StringVar(&o.features, "features", "", "feature network: "+strings.Join(featureNames, ", ")+" (default: the first that fits)")
+	f.StringVar(&o.inception, "inception", "", "`FILE.safetensors` with the Inception network's weights")
+	f.StringVar(&o.makeRef, "make-ref", "", "`FILE` (.safetensors or .npz) to write the statistics of SAMPLES to, instead of measuring")
+	f.BoolVar(&o.perClass, "per-class", false, "the Fréchet distance of every class, too")
+	f.IntVar(&o.nearest, "nearest", o.nearest, "neighbours of precision, recall, density and coverage")
+	f.IntVar(&o.most, "nearest-pictures", o.most, "pictures of either side, at most, for these four")
+	f.IntVar(&o.subsets, "kid-subsets", o.subsets, "subsets of the kernel distance")
+	f.IntVar(&o.subsetSize, "kid-subset-size", o.subsetSize, "pictures in each of them, at most")
+	c.RegisterFlagCompletionFunc("features", completeWith(featureNames))
+	return c
+}
+
+// drawingOnly refuses sampling flags for pictures that exist already.
+func (o *evalOptions) drawingOnly(f *pflag.FlagSet) error {
+	drawing := &cobra.Command{}
+	newSampleOptions().bindDrawing(drawing)
+	var wrong []string
+	drawing.Flags().VisitAll(func(d *pflag.Flag) {
+		if f.Changed(d.Name) && d.Name != "num" && d.Name != "batch" {
+			wrong = append(wrong, "--"+d.Name)
+		}
+	})
+	if len(wrong) > 0 {
+		return usagef("%s: SAMPLES are pictures, not a model that draws them", strings.Join(wrong, ", "))
+	}
+	return nil
+}
+
+// open finds the pictures to measure.
+func (o *evalOptions) open(u *ui, f *pflag.FlagSet, arg string) (pictureSet, error) {
+	isModel, err := namesModel(arg)
+	if err != nil {
+		return nil, err
+	}
+	if !isModel {
+		if err := o.drawingOnly(f); err != nil {
+			return nil, err
+		}
+		return openStored(u, arg, o.split, o.num)
+	}
+	if f.Changed("split") {
+		return nil, usagef("--split: SAMPLES is a model, which has no parts")
+	}
+	m, err := openModel(arg)
+	if err != nil {
+		return nil, err
+	}
+	if !f.Changed("num") && !f.Changed("seeds") {
+		o.num = evalCount
+		f.Set("num", fmt.Sprint(evalCount))
+	}
+	p, err := o.planDrawing(u, m)
+	if err != nil {
+		return nil, err
+	}
+	return drawnSet{p}, nil
+}
+
+func runEval(ctx context.Context, u *ui, o *evalOptions, f *pflag.FlagSet, arg string) error {
+	if (o.ref == "") == (o.makeRef == "") {
+		return usagef("eval needs --ref (what to compare with) or --make-ref (where to write statistics), and not both")
+	}
+	for _, name := range []string{"ref", "make-ref", "inception", "features", "metrics"} {
+		if f.Changed(name) && f.Lookup(name).Value.String() == "" {
+			return usagef("--%s is empty", name)
+		}
+	}
+	if o.nearest < 1 || o.most <= o.nearest || o.subsets < 1 || o.subsetSize < 2 {
+		return usagef("--nearest %d of --nearest-pictures %d, --kid-subsets %d of --kid-subset-size %d make no sense", o.nearest, o.most, o.subsets, o.subsetSize)
+	}
+	wanted, err := parseMetrics(o.metrics)
+	if err != nil {
+		return err
+	}
+	samples, err := o.open(u, f, arg)
+	if err != nil {
+		return err
+	}
+	e, err := o.extractor(samples)
+	if err != nil {
+		return err
+	}
+	started := time.Now()
+	if o.makeRef != "" {
+		return o.writeReference(ctx, u, samples, e)
+	}
+	ref, err := o.reference(u, e, samples)
+	if err != nil {
+		return err
+	}
+	m, err := newMeasurement(o, wanted, samples, ref, e)
+	if err != nil {
+		return err
+	}
+	if err := m.run(ctx, u); err != nil {
+		return err
+	}
+	m.report.Seconds = time.Since(started).Seconds()
+	if err := m.journal(arg); err != nil {
+		return err
+	}
+	return m.print(u)
+}
+
+// featureNames lists what --features takes.
+var featureNames = []string{"fashion", "random", "inception"}
+
+// extractor chooses the feature network: the one asked for, else Inception if its weights were given, else the first that fits.
+func (o *evalOptions) extractor(samples pictureSet) (*extractor, error) {
+	h, w, c := samples.Size()
+	name, door, _ := strings.Cut(o.features, "/")
+	switch {
+	case name == "" && o.inception != "":
+		name = "inception"
+	case name == "":
+		name = "random"
+		if h == 28 && w == 28 && c == 1 {
+			name = "fashion"
+		}
+	case !slices.Contains(featureNames, name) && !strings.HasPrefix(name, "inception-"):
+		return nil, unknownName("feature network", o.features, featureNames)
+	}
+	if o.inception != "" && !strings.HasPrefix(name, "inception") {
+		return nil, usagef("--inception contradicts --features %s: give one of them", o.features)
+	}
+	switch name {
+	case "fashion":
+		k, hash, err := fashionFeatures()
+		if err != nil {
+			return nil, err
+		}
+		if h != k.Height || w != k.Width || c != k.Channels {
+			err := fmt.Errorf("the fashion features are for pictures of %d×%d×%d, these are %d×%d×%d", k.Height, k.Width, k.Channels, h, w, c)
+			return nil, withHint(err, "--features random takes any size")
+		}
+		return &extractor{k, hash}, nil
+	case "random":
+		r, err := metric.NewRandom(c)
+		return &extractor{r, "formula"}, err
+	}
+	return o.openInception(name, door)
+}
+
+// fashionFeatures opens the classifier inside the program.
+func fashionFeatures() (k *metric.Classifier, hash string, err error) {
+	b, err := zoo.FashionFeatures()
+	if err != nil {
+		return nil, "", err
+	}
+	f, err := checkpoint.OpenBytes(b)
+	if err != nil {
+		return nil, "", fmt.Errorf("fashion features: %w", err)
+	}
+	k, err = metric.ReadClassifier(f)
+	return k, fmt.Sprintf("%x", sha256.Sum256(b)), err
+}
+
+// openInception reads the user's weights. name may be "inception" or a layer such as "inception-64"; door is how pictures come in.
+func (o *evalOptions) openInception(name, door string) (*extractor, error) {
+	if o.inception == "" {
+		err := usagef("--features %s needs the network's weights: --inception FILE.safetensors", o.features)
+		return nil, withHint(err, "they are the tensors of pytorch-fid's pt_inception-2015-12-05-6726825d.pth, saved as safetensors under the same names")
+	}
+	if name == "inception" {
+		name = "inception-2048"
+	}
+	if door == "" {
+		door = string(metric.TorchFidelity)
+	}
+	f, err := checkpoint.Open(o.inception)
+	if err != nil {
+		return nil, fmt.Errorf("--inception: %w", err)
+	}
+	defer f.Close()
+	net, err := metric.NewInception(f.Tensors)
+	if err != nil {
+		return nil, fmt.Errorf("--inception %s: %w", o.inception, err)
+	}
+	e, err := net.Extractor(name + "/" + door)
+	if err != nil {
+		return nil, usageError{fmt.Errorf("--features: %w", err)}
+	}
+	hash, err := fileHash(o.inception)
+	return &extractor{e, hash}, err
+}
+
+// journal appends the numbers to the run that was measured, if it was one.
+func (m *measurement) journal(arg string) error {
+	info, err := os.Stat(arg)
+	if _, drawn := m.samples.(drawnSet); err != nil || !info.IsDir() || !drawn {
+		return nil
+	}
+	return appendLine(filepath.Join(arg, "eval.jsonl"), m.report)
+}
