@@ -21,22 +21,22 @@ import (
 func Frechet(a, b Gaussian) (float64, error) {
 	for i, g := range []Gaussian{a, b} {
 		if err := g.Check(); err != nil {
-			return 0, fmt.Errorf("Fréchet distance: statistics %d: %w", i+1, err)
+			return 0, fmt.Errorf("the Fréchet distance: statistics %d: %w", i+1, err)
 		}
 	}
 	if len(a.Mean) != len(b.Mean) {
-		return 0, fmt.Errorf("Fréchet distance: statistics of %d and of %d features; they come from different extractors", len(a.Mean), len(b.Mean))
+		return 0, fmt.Errorf("the Fréchet distance: statistics of %d and of %d features; they come from different extractors", len(a.Mean), len(b.Mean))
 	}
 	if slices.Equal(a.Cov, b.Cov) { // S₁^½·S₁·S₁^½ = S₁²: the traces cancel
 		return finish(distance(a.Mean, b.Mean), 0, 0, nil, nil)
 	}
 	fa, err := factor(a)
 	if err != nil {
-		return 0, fmt.Errorf("Fréchet distance: statistics 1: %w", err)
+		return 0, fmt.Errorf("the Fréchet distance: statistics 1: %w", err)
 	}
 	fb, err := factor(b)
 	if err != nil {
-		return 0, fmt.Errorf("Fréchet distance: statistics 2: %w", err)
+		return 0, fmt.Errorf("the Fréchet distance: statistics 2: %w", err)
 	}
 	return finish(distance(a.Mean, b.Mean), trace(a), trace(b), fa, fb)
 }
@@ -45,7 +45,7 @@ func Frechet(a, b Gaussian) (float64, error) {
 // more rows than columns their triangular QR factor, which is exact for singular covariances too. Time and memory grow with
 // n·d²; for tens of thousands of wide rows use an [Accumulator] and Frechet.
 func FrechetFeatures(a, b Features) (float64, error) {
-	if err := checkPair("Fréchet distance", a, b, 2); err != nil {
+	if err := checkPair("the Fréchet distance", a, b, 2); err != nil {
 		return 0, err
 	}
 	if slices.Equal(a.X, b.X) {
@@ -59,7 +59,7 @@ func FrechetFeatures(a, b Features) (float64, error) {
 // finish adds up the distance from its parts.
 func finish(mean, trA, trB float64, fa, fb *mat.Dense) (float64, error) {
 	if total := mean + trA + trB; math.IsNaN(total) || math.IsInf(total, 0) {
-		return 0, fmt.Errorf("Fréchet distance: overflow (mean term %g, traces %g and %g)", mean, trA, trB)
+		return 0, fmt.Errorf("the Fréchet distance: overflow (mean term %g, traces %g and %g)", mean, trA, trB)
 	}
 	cross := 0.0
 	if fa != nil && fb != nil {
@@ -67,7 +67,7 @@ func finish(mean, trA, trB float64, fa, fb *mat.Dense) (float64, error) {
 		m.Mul(fa, fb.T())
 		var svd mat.SVD
 		if !svd.Factorize(&m, mat.SVDNone) {
-			return 0, errors.New("Fréchet distance: the singular values did not converge")
+			return 0, errors.New("the Fréchet distance: the singular values did not converge")
 		}
 		for _, s := range svd.Values(nil) {
 			cross += s

@@ -12,13 +12,13 @@ import (
 // logits.Take(NewRandomState(2020).Perm(N)). Errors: those of [Features.Check], fewer than 2 classes, fewer pictures than splits.
 func InceptionScore(logits Features, splits int) (Score, error) {
 	if err := logits.Check(); err != nil {
-		return Score{}, fmt.Errorf("Inception Score: %w", err)
+		return Score{}, fmt.Errorf("the Inception Score: %w", err)
 	}
 	if logits.D < 2 {
-		return Score{}, errors.New("Inception Score: logits of one class tell nothing")
+		return Score{}, errors.New("the Inception Score: logits of one class tell nothing")
 	}
 	if splits < 1 || logits.N < splits {
-		return Score{}, fmt.Errorf("Inception Score in %d splits needs at least 1 split and that many pictures; there are %d", splits, logits.N)
+		return Score{}, fmt.Errorf("the Inception Score in %d splits needs at least 1 split and that many pictures; there are %d", splits, logits.N)
 	}
 	each := make([]float64, splits)
 	for i := range each {
