@@ -20,34 +20,18 @@ type Discretization struct {
 }
 
 // Discretizations returns EDM's four step grids: "vp" is [VPSteps], "ve" is [Exponential] (even in the logarithm
-// of t = sigma²), "iddpm" is [IDDPMSteps] and "edm" is [Karras].
+// of t = sigma²), "iddpm" is [IDDPMSteps] with the released constants C_1 0.001, C_2 0.008, M 1000, and "edm" is [Karras].
 func Discretizations() []Discretization {
 	vp := VPCurve(19.9, 0.1)
 	return []Discretization{
-		{"vp", vp.Sigma(epsilonS), vp.Sigma(1), func(n int, min, max, _ float64) ([]float64, error) {
-			if err := checkRange(n, min, max); err != nil {
-				return nil, fmt.Errorf("schedule vp: %w", err)
-			}
-			return strict("vp", VPSteps(n, min, max, epsilonS))
-		}},
-		{"ve", 0.02, 100, func(n int, min, max, _ float64) ([]float64, error) {
-			if err := checkRange(n, min, max); err != nil {
-				return nil, fmt.Errorf("schedule ve: %w", err)
-			}
-			return strict("ve", Exponential(n, min, max))
-		}},
+		{"vp", vp.Sigma(epsilonS), vp.Sigma(1), ranged("vp", func(n int, min, max float64) []float64 {
+			return VPSteps(n, min, max, epsilonS)
+		})},
+		{"ve", 0.02, 100, ranged("ve", Exponential)},
 		{"iddpm", 0.002, 81, func(n int, min, max, _ float64) ([]float64, error) {
 			return IDDPMSteps(n, min, max, 0.001, 0.008, 1000)
 		}},
-		{"edm", 0.002, 80, func(n int, min, max, rho float64) ([]float64, error) {
-			if err := checkRange(n, min, max); err != nil {
-				return nil, fmt.Errorf("schedule edm: %w", err)
-			}
-			if !(rho > 0) || math.IsInf(rho, 0) {
-				return nil, fmt.Errorf("schedule edm: rho %v must be positive and finite", rho)
-			}
-			return strict("edm", Karras(n, min, max, rho))
-		}},
+		{"edm", 0.002, 80, karrasGrid("edm")},
 	}
 }
 
