@@ -134,7 +134,7 @@ func TestEDMGolden(t *testing.T) {
 	for _, c := range data.Cases {
 		k := c.Options
 		if c.Sampler == "edm_ablation" && (k.Schedule != "linear" || k.Alpha != nil) {
-			continue // variants this package does not offer
+			continue // see TestAblationGolden
 		}
 		seen[c.Sampler+" "+k.Solver+" "+k.Grid]++
 		solve, sigmas := sampler.Heun, schedule.Karras(k.Steps, 0.002, 80, 7)
@@ -210,7 +210,7 @@ func TestDiffSamplerGolden(t *testing.T) {
 		for _, c := range data.Cases {
 			o := c.Options
 			if o.AFS || o.Dynamics || o.X0 != nil && !*o.X0 {
-				continue // variants this package does not offer
+				continue // see TestAblationGolden
 			}
 			run, sigmas := sampler.DDIM, c.Sigmas
 			switch c.Sampler {
@@ -364,7 +364,7 @@ func TestDiffusersGolden(t *testing.T) {
 				"DPMSolverMultistepScheduler": sampler.DPMPP2M, "EDMDPMSolverMultistepScheduler": sampler.DPMPP2M}
 			k, solve := c.Config, solvers[c.Sampler]
 			if solve == nil || k.Order > 2 || k.Type != "" || k.Algorithm != "" || k.Final != "" {
-				continue // variants this package does not offer
+				continue // see TestAblationGolden
 			}
 			if k.Order == 1 {
 				solve = sampler.DDIM

@@ -11,7 +11,8 @@
 // logsnr is ln(alpha^2/sigma_vp^2) = -2 ln sigma; [Sigma] and [AlphaSigma] convert it.
 //
 // t is the time of a logSNR schedule. t = 0 is the CLEAN end and t = 1 the noisy end, as in simple diffusion
-// (Hoogeboom et al. 2023, arXiv 2301.11093); logsnr falls as t grows.
+// (Hoogeboom et al. 2023, arXiv 2301.11093); logsnr falls as t grows. It is also the time of a [Curve], 0 at the
+// clean end as well.
 //
 // A grid is a plain []float64 of decreasing noise levels: n levels for n steps, followed by one 0. Cut the 0
 // off to stop above it.
@@ -21,5 +22,6 @@
 // [Karras] is EDM's grid and the usual choice. [Parse] turns what a user types ("karras",
 // "cosine:shift=64@256") into a [Grid]. [EDM], [VP], [VE] and [IDDPM] are the four preconditionings of the EDM
 // paper, table 1; [PrecondByName] finds one by name. [Cosine] is the family of simple-diffusion schedules.
-// [LogNormal] and [EDMWeight] are EDM's training distribution and loss weight.
+// [Curve] is EDM's other view of a schedule, sigma(t) and s(t) in a time of its own; with [Discretizations] it makes
+// the samplers that EDM's ablation compares. [LogNormal] and [EDMWeight] are EDM's training distribution and loss weight.
 package schedule

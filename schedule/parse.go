@@ -33,22 +33,9 @@ func Parse(spec string) (Grid, error) {
 	}
 	switch name {
 	case "karras", "edm", "polynomial":
-		return func(n int, min, max, rho float64) ([]float64, error) {
-			if err := checkRange(n, min, max); err != nil {
-				return nil, fmt.Errorf("schedule %s: %w", name, err)
-			}
-			if !(rho > 0) || math.IsInf(rho, 0) {
-				return nil, fmt.Errorf("schedule %s: rho %v must be positive and finite", name, rho)
-			}
-			return strict(name, Karras(n, min, max, rho))
-		}, nil
+		return karrasGrid(name), nil
 	case "exponential", "logsnr":
-		return func(n int, min, max, _ float64) ([]float64, error) {
-			if err := checkRange(n, min, max); err != nil {
-				return nil, fmt.Errorf("schedule %s: %w", name, err)
-			}
-			return strict(name, Exponential(n, min, max))
-		}, nil
+		return ranged(name, Exponential), nil
 	case "cosine":
 		l, err := parseCosine(opts, has)
 		if err != nil {
@@ -61,6 +48,29 @@ func Parse(spec string) (Grid, error) {
 		names = append(names, v[0])
 	}
 	return nil, fmt.Errorf("schedule: unknown schedule %q; valid names: %s", spec, strings.Join(names, ", "))
+}
+
+// karrasGrid is Karras with its panics as errors.
+func karrasGrid(name string) Grid {
+	return func(n int, min, max, rho float64) ([]float64, error) {
+		if err := checkRange(n, min, max); err != nil {
+			return nil, fmt.Errorf("schedule %s: %w", name, err)
+		}
+		if !(rho > 0) || math.IsInf(rho, 0) {
+			return nil, fmt.Errorf("schedule %s: rho %v must be positive and finite", name, rho)
+		}
+		return strict(name, Karras(n, min, max, rho))
+	}
+}
+
+// ranged makes a Grid of a function that panics on a bad range and has no use for rho.
+func ranged(name string, f func(n int, min, max float64) []float64) Grid {
+	return func(n int, min, max, _ float64) ([]float64, error) {
+		if err := checkRange(n, min, max); err != nil {
+			return nil, fmt.Errorf("schedule %s: %w", name, err)
+		}
+		return strict(name, f(n, min, max))
+	}
 }
 
 // strict catches grids so fine, or rho so extreme, that neighbours round to the same number.
