@@ -36,7 +36,7 @@ const evalCount = 10_000
 func evalCommand(u *ui) *cobra.Command {
 	o := &evalOptions{sampleOptions: newSampleOptions(), nearest: 3, most: 10_000, subsets: 100, subsetSize: 1000}
 	c := &cobra.Command{
-		Use:   "eval SAMPLES --ref R",
+		Use:   "eval SAMPLES {--ref R | --make-ref FILE}",
 		Short: "Measure how close pictures are to real ones",
 		Long: `Measure how close pictures are to real ones, by distances between the features that a
 network sees in both.

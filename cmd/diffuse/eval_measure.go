@@ -118,9 +118,9 @@ func newMeasurement(o *evalOptions, f *pflag.FlagSet, wanted []string, samples p
 		}
 		m.kinds = append(m.kinds, k)
 	}
-	for flag, kind := range map[string]string{"nearest": "prdc", "nearest-pictures": "prdc", "kid-subsets": "kid", "kid-subset-size": "kid"} {
-		if f.Changed(flag) && !m.wants(kind) {
-			return nil, usagef("--%s has no effect: %s is not measured", flag, kind)
+	for _, x := range [][2]string{{"nearest", "prdc"}, {"nearest-pictures", "prdc"}, {"kid-subsets", "kid"}, {"kid-subset-size", "kid"}} {
+		if f.Changed(x[0]) && !m.wants(x[1]) {
+			return nil, usagef("--%s has no effect: %s is not measured", x[0], x[1])
 		}
 	}
 	if o.perClass {
