@@ -159,6 +159,7 @@ func TestFolderErrors(t *testing.T) {
 		{map[string][]byte{"a.png": ok}, dataset.Options{Split: "dev"}, []string{`"dev"`, "train or test"}},
 		{map[string][]byte{"a.png": ok}, dataset.Options{Height: -1}, []string{"out of range"}},
 		{map[string][]byte{"train/a.png": ok}, dataset.Options{Split: "test"}, []string{"train", "no test"}},
+		{map[string][]byte{"cat/a.png": ok, "test/a.png": ok}, dataset.Options{Split: "test"}, []string{"no parts"}},
 		{map[string][]byte{"a.png": ok, "dataset.json": []byte(`{"labels":[["b.png",1]]}`)}, dataset.Options{}, []string{"no label for a.png"}},
 		{map[string][]byte{"a.png": ok, "dataset.json": []byte(`{"labels":[["a.png",1.5]]}`)}, dataset.Options{}, []string{"dataset.json", "1.5"}},
 		{map[string][]byte{"a.png": ok, "dataset.json": []byte(`{`)}, dataset.Options{}, []string{"dataset.json", "EOF"}},

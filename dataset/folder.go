@@ -282,11 +282,15 @@ func splitFolder(root, split string) (string, error) {
 			continue
 		}
 		if !slices.Contains([]string{"train", "test", "val", "valid", "validation"}, e.Name()) {
-			return root, nil
+			splits = nil
+			break
 		}
 		splits = append(splits, e.Name())
 	}
 	if len(splits) == 0 {
+		if split == "test" { // "train" is what everybody asks for who knows of no parts
+			return "", errors.New("holds no parts train and test")
+		}
 		return root, nil
 	}
 	if !slices.Contains(splits, split) {

@@ -74,15 +74,16 @@ func (m *memory) label(path string, t *checkpoint.Tensor) error {
 		return err
 	}
 	const most = 1 << 20
-	classes := int64(0)
+	classes, unlabelled := int64(0), false
 	for i, k := range labels {
 		if k < -1 || k >= most {
 			return fmt.Errorf("element %d is class %d", i, k)
 		}
-		if k == -1 {
-			return nil
-		}
+		unlabelled = unlabelled || k == -1
 		classes = max(classes, k+1)
+	}
+	if unlabelled {
+		return nil
 	}
 	for _, k := range labels {
 		m.labels = append(m.labels, int(k))

@@ -57,6 +57,7 @@ func TestNPZ(t *testing.T) {
 		"U8, N×H×W×1":        {{Name: "arr_0", Tensor: checkpoint.Uint8([]int{12, 6}, pix)}},
 		"shape [2] for 3":    {pictures, labels(0, 1)},
 		"element 1 is class": {pictures, labels(0, -2, 1)},
+		"element 2 is class": {pictures, labels(0, -1, -5)},
 	} {
 		write(arrays...)
 		if _, err := dataset.Open(path, dataset.Options{}); err == nil || !strings.Contains(err.Error(), want) {

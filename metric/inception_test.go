@@ -1,11 +1,8 @@
 package metric_test
 
 import (
-	"encoding/json"
 	"fmt"
-	"maps"
 	"math"
-	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -15,103 +12,18 @@ import (
 	"diffuse/checkpoint"
 	"diffuse/imageio"
 	"diffuse/internal/golden"
-	"diffuse/internal/kernel"
 	"diffuse/metric"
 )
 
-// inceptionNames is inception_names.json.
-type inceptionNames struct {
-	Count       int
-	FirstValues map[string][]float64 `json:"first_values"`
-	Tensors     []struct {
-		Name  string
-		Shape []int
-	}
-}
-
-func readNames(t testing.TB) (names inceptionNames) {
-	t.Helper()
-	b, err := os.ReadFile(golden.Path(t, "metrics", "inception_names.json"))
-	if err == nil {
-		err = json.Unmarshal(b, &names)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return names
-}
-
-// formula returns the first n values of the tensor called name by the formula of the goldens: u in [-1, 1) from splitmix64 seeded with
-// the name's FNV-1a hash, scaled by what the tensor is for.
-func formula(name string, shape []int, n int) []float32 {
-	seed := uint64(0xcbf29ce484222325)
-	for _, b := range []byte(name) {
-		seed = (seed ^ uint64(b)) * 0x100000001b3
-	}
-	var value func(u float64) float64
-	switch {
-	case strings.HasSuffix(name, ".conv.weight"):
-		scale := math.Sqrt(8 / float64(shape[1]*shape[2]*shape[3]))
-		value = func(u float64) float64 { return u * scale }
-	case name == "fc.weight":
-		value = func(u float64) float64 { return u * math.Sqrt(3.0/2048) }
-	case strings.HasSuffix(name, ".bn.weight"):
-		value = func(u float64) float64 { return 1 + 0.1*u }
-	case strings.HasSuffix(name, ".bn.running_var"):
-		value = func(u float64) float64 { return 1 + 0.5*math.Abs(u) }
-	default: // biases and running means
-		value = func(u float64) float64 { return 0.1 * u }
-	}
-	out := make([]float32, n)
-	for i := range out {
-		seed += 0x9e3779b97f4a7c15
-		z := (seed ^ seed>>30) * 0xbf58476d1ce4e5b9
-		z = (z ^ z>>27) * 0x94d049bb133111eb
-		z ^= z >> 31
-		out[i] = float32(value(float64(z>>11)*0x1p-52 - 1))
-	}
-	return out
-}
-
-func elements(shape []int) int {
-	n := 1
-	for _, d := range shape {
-		n *= d
-	}
-	return n
-}
-
 var (
-	tensorsOnce sync.Once
-	tensors     map[string]*checkpoint.Tensor
-	netOnce     sync.Once
-	net         *metric.Inception
+	netOnce sync.Once
+	net     *metric.Inception
 )
-
-// formulaWeights returns the whole network's tensors by formula. The map is the caller's.
-func formulaWeights(t testing.TB) map[string]*checkpoint.Tensor {
-	t.Helper()
-	names := readNames(t)
-	tensorsOnce.Do(func() {
-		list := make([]*checkpoint.Tensor, len(names.Tensors))
-		kernel.For(len(list), 1, func(i0, i1 int) {
-			for i := i0; i < i1; i++ {
-				x := names.Tensors[i]
-				list[i] = checkpoint.Float32(x.Shape, formula(x.Name, x.Shape, elements(x.Shape)))
-			}
-		})
-		tensors = make(map[string]*checkpoint.Tensor, len(list))
-		for i, x := range names.Tensors {
-			tensors[x.Name] = list[i]
-		}
-	})
-	return maps.Clone(tensors)
-}
 
 // formulaNet returns the network with those weights.
 func formulaNet(t testing.TB) *metric.Inception {
 	t.Helper()
-	weights := formulaWeights(t)
+	weights := golden.InceptionWeights(t)
 	netOnce.Do(func() {
 		weights["Mixed_5b.branch1x1.bn.num_batches_tracked"] = checkpoint.Int64([]int{}, []int64{0}) // ignored
 		var err error
@@ -123,13 +35,13 @@ func formulaNet(t testing.TB) *metric.Inception {
 }
 
 func TestFormulaWeights(t *testing.T) {
-	names := readNames(t)
+	names := golden.ReadInceptionNames(t)
 	if names.Count != len(names.Tensors) || len(names.FirstValues) != 6 {
 		t.Fatalf("%d names, first values of %d", len(names.Tensors), len(names.FirstValues))
 	}
 	for _, x := range names.Tensors {
 		for i, want := range names.FirstValues[x.Name] {
-			if got := formula(x.Name, x.Shape, 4)[i]; float64(got) != want {
+			if got := golden.InceptionFormula(x.Name, x.Shape, 4)[i]; float64(got) != want {
 				t.Errorf("%s: value %d is %.9g, want %.9g", x.Name, i, got, want)
 			}
 		}
@@ -282,7 +194,7 @@ func TestExtractor(t *testing.T) {
 }
 
 func TestNewInceptionErrors(t *testing.T) {
-	nan, negative := formula("fc.bias", nil, 1008), make([]float32, 32)
+	nan, negative := golden.InceptionFormula("fc.bias", nil, 1008), make([]float32, 32)
 	nan[7] = float32(math.NaN())
 	negative[3] = -1
 	for _, c := range []struct {
@@ -298,7 +210,7 @@ func TestNewInceptionErrors(t *testing.T) {
 			m["Conv2d_1a_3x3.bn.running_var"] = checkpoint.Float32([]int{32}, negative)
 		}},
 	} {
-		m := formulaWeights(t)
+		m := golden.InceptionWeights(t)
 		c.edit(m)
 		if _, err := metric.NewInception(m); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%v, want an error that contains %q", err, c.want)

@@ -14,9 +14,9 @@ import (
 // A Provenance says where statistics come from. An empty string means that nobody knows.
 type Provenance struct {
 	Data          string // what the pictures are, in words or as a path: shown, never compared
-	Extractor     string // the feature network and layer, such as "inception-2015/2048"
-	ExtractorHash string // SHA-256 of its weights, in hexadecimal
-	Resize        string // how pictures became the network's input, such as "tf1-bilinear"
+	Extractor     string // the feature network and layer, such as "inception-2048"
+	ExtractorHash string // SHA-256 of the file with its weights, in hexadecimal, or "formula"
+	Resize        string // how pictures became the network's input, such as "torch_fidelity" or "none, 32×32×3"
 }
 
 // Comparable refuses to compare statistics of different extractors, weights or resizes, where both sides know theirs; the error says which two. What one side does
@@ -68,14 +68,13 @@ func readStats(path string) (Stats, error) {
 	if err != nil {
 		return Stats{}, err
 	}
-	if start == "\x80\x04" || start == "\x80\x05" {
-		return Stats{}, errors.New("a Python pickle, as EDM2 writes; only npz and safetensors are read")
+	f, err := checkpoint.Open(path) // first: a safetensors file may start with any two bytes, which are its header's length
+	switch {
+	case err != nil && start == "PK":
+		f, err = checkpoint.OpenNPZ(path)
+	case err != nil && (start == "\x80\x04" || start == "\x80\x05"):
+		err = errors.New("a Python pickle, as EDM2 writes; only npz and safetensors are read")
 	}
-	open := checkpoint.Open
-	if start == "PK" {
-		open = checkpoint.OpenNPZ
-	}
-	f, err := open(path)
 	if err != nil {
 		return Stats{}, err
 	}

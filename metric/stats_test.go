@@ -205,3 +205,33 @@ func FuzzReadStats(f *testing.F) {
 		}
 	})
 }
+
+// TestStatsHeaderLength: the first bytes of a safetensors file are the length of its header, which may look like a pickle's or a zip
+// archive's first bytes.
+func TestStatsHeaderLength(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s.safetensors")
+	s := metric.Stats{Gaussian: metric.Gaussian{N: 2, Mean: []float64{1}, Cov: []float64{2}}}
+	for _, start := range []string{"\x80\x04", "\x80\x05", "PK"} {
+		found := false
+		for n := 0; n < 1<<15 && !found; {
+			s.Data = strings.Repeat("x", n)
+			if err := s.WriteFile(path); err != nil {
+				t.Fatal(err)
+			}
+			b, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			found = string(b[:2]) == start
+			length := func(s string) int { return int(s[0]) | int(s[1])<<8 }
+			n += max(1, length(start)-length(string(b))-8) // to a little before it, then step by step
+		}
+		if !found {
+			t.Errorf("no header of length %q was made", start)
+			continue
+		}
+		if got, err := metric.ReadStats(path); err != nil || got.Mean[0] != 1 {
+			t.Errorf("a file that starts with %q: %v", start, err)
+		}
+	}
+}

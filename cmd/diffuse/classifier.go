@@ -34,7 +34,7 @@ func classifierCommand(u *ui) *cobra.Command {
 	c := &cobra.Command{
 		Use:     "train-classifier --data D --out FILE.safetensors --title NAME",
 		Short:   "Train the small classifier whose features measure pictures",
-		Example: "  diffuse train-classifier --data /usr/share/datasets/fashion-mnist --title fashion --out fashion.safetensors",
+		Example: "  diffuse train-classifier --data fashion-mnist/ --title fashion --out fashion.safetensors",
 		Hidden:  true,
 		Args:    between(0, 0, "flags only"),
 		RunE:    func(c *cobra.Command, _ []string) error { return runClassifier(c.Context(), u, o) },
@@ -66,6 +66,12 @@ func runClassifier(ctx context.Context, u *ui, o classifierOptions) error {
 	if err != nil {
 		return fmt.Errorf("--data: %w", err)
 	}
+	if !slices.Equal(learn.ClassNames(), test.ClassNames()) {
+		return fmt.Errorf("--data: the classes of the train part are %v, of the test part %v", learn.ClassNames(), test.ClassNames())
+	}
+	if learn.Len() < o.batch {
+		return usagef("--batch %d is more than the %d pictures to learn from", o.batch, learn.Len())
+	}
 	h, w, ch := learn.Size()
 	c, err := metric.NewClassifier(metric.ClassifierCard{
 		Title: o.title, Height: h, Width: w, Channels: ch, Widths: []int{32, 64, 80, 80}, Classes: learn.ClassNames(),
@@ -91,8 +97,11 @@ func runClassifier(ctx context.Context, u *ui, o classifierOptions) error {
 	if f, err = c.File(checkpoint.BF16); err != nil {
 		return err
 	}
+	if err := checkpoint.WriteFile(o.out, f); err != nil {
+		return err
+	}
 	u.summary("%s: accuracy %.4f on %d pictures it has not seen", o.out, c.Accuracy, test.Len())
-	return checkpoint.WriteFile(o.out, f)
+	return nil
 }
 
 // fitClassifier trains c by cross-entropy.

@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
 	"diffuse/checkpoint"
 	"diffuse/dataset"
 	"diffuse/imageio"
+	"diffuse/sampler"
 	"diffuse/train"
 	"diffuse/zoo"
 )
@@ -20,13 +22,10 @@ type pictureSet interface {
 	Len() int
 	Size() (h, w, c int)
 	ClassNames() []string // nil if unlabelled
-	// Each calls f with one batch after the other; labels are -1 where there is none. The pictures are f's to keep.
-	Each(ctx context.Context, u *ui, f func(pictures []imageio.Image, labels []int) error) error
+	// Each calls f with one batch of at most batch pictures after the other; labels are -1 where there is none. The pictures are f's to keep.
+	Each(ctx context.Context, u *ui, batch int, f func(pictures []imageio.Image, labels []int) error) error
 	Describe() string
 }
-
-// evalBatch is the number of pictures that features are computed for at a time.
-const evalBatch = 256
 
 // namesModel tells a MODEL argument from a set of pictures, by content.
 func namesModel(arg string) (bool, error) {
@@ -57,28 +56,40 @@ func namesModel(arg string) (bool, error) {
 type storedSet struct {
 	dataset.Dataset
 	path, split string
-	n           int
+	pick        []int // those that count, nil for all
 }
 
-// openStored opens pictures at path; at most the given number of them (0 = all).
+// openStored opens pictures at path; at most the given number of them (0 = all), drawn at random, since the first ones of a folder
+// may all be of one class.
 func openStored(u *ui, path, split string, most int) (*storedSet, error) {
+	if info, err := os.Stat(path); split != "" && err == nil && !info.IsDir() {
+		return nil, usagef("split %s of %s: a file has no parts", split, path)
+	}
 	d, err := dataset.Open(path, dataset.Options{Split: split, Warn: func(line string) { u.warn("%s", line) }})
 	if err != nil {
 		return nil, err
 	}
-	n := d.Len()
-	if most > 0 {
-		n = min(n, most)
+	s := &storedSet{Dataset: d, path: path, split: split}
+	if most > d.Len() {
+		u.warn("%s holds %d pictures, not %d", path, d.Len(), most)
+	} else if 0 < most && most < d.Len() {
+		s.pick = sampler.Stream(0, "eval subset").Perm(d.Len())[:most]
+		slices.Sort(s.pick)
 	}
-	return &storedSet{d, path, split, n}, nil
+	return s, nil
 }
 
-func (s *storedSet) Len() int { return s.n }
+func (s *storedSet) Len() int {
+	if s.pick != nil {
+		return len(s.pick)
+	}
+	return s.Dataset.Len()
+}
 
 func (s *storedSet) Describe() string {
-	d := fmt.Sprintf("%s, %d pictures", s.path, s.n)
-	if all := s.Dataset.Len(); s.n < all {
-		d += fmt.Sprintf(" (the first of %d)", all)
+	d := fmt.Sprintf("%s, %d pictures", s.path, s.Len())
+	if s.pick != nil {
+		d += fmt.Sprintf(" (drawn from %d by seed 0)", s.Dataset.Len())
 	}
 	if s.split != "" {
 		d += ", split " + s.split
@@ -86,20 +97,25 @@ func (s *storedSet) Describe() string {
 	return d
 }
 
-func (s *storedSet) Each(ctx context.Context, u *ui, f func([]imageio.Image, []int) error) error {
-	bar := u.progress("reading", "pictures", 0, float64(s.n))
+func (s *storedSet) Each(ctx context.Context, u *ui, size int, f func([]imageio.Image, []int) error) error {
+	n := s.Len()
+	bar := u.progress("measuring "+s.path, "pictures", 0, float64(n))
 	defer bar.finish()
 	h, w, c := s.Size()
-	for lo := 0; lo < s.n; lo += evalBatch {
+	for lo := 0; lo < n; lo += size {
 		if ctx.Err() != nil {
 			return errInterrupted
 		}
-		pictures := make([]imageio.Image, min(evalBatch, s.n-lo))
+		pictures := make([]imageio.Image, min(size, n-lo))
 		labels := make([]int, len(pictures))
 		for i := range pictures {
 			pictures[i] = imageio.New(h, w, c)
+			k := lo + i
+			if s.pick != nil {
+				k = s.pick[k]
+			}
 			var err error
-			if labels[i], err = s.Get(lo+i, pictures[i].Pix); err != nil {
+			if labels[i], err = s.Get(k, pictures[i].Pix); err != nil {
 				return err
 			}
 		}
@@ -114,8 +130,20 @@ func (s *storedSet) Each(ctx context.Context, u *ui, f func([]imageio.Image, []i
 // A drawnSet is what a model draws.
 type drawnSet struct{ plan *samplePlan }
 
-func (s drawnSet) Len() int             { return len(s.plan.pictures) }
-func (s drawnSet) ClassNames() []string { return s.plan.model.classes }
+func (s drawnSet) Len() int { return len(s.plan.pictures) }
+
+// ClassNames names all classes of a model that has some, by number where it has no names; it is nil if every picture is of no class.
+func (s drawnSet) ClassNames() []string {
+	if !slices.ContainsFunc(s.plan.pictures, func(p picture) bool { return p.Class >= 0 }) {
+		return nil
+	}
+	names := make([]string, s.plan.model.labels)
+	for i := range names {
+		names[i] = s.plan.model.className(i)
+	}
+	return names
+}
+
 func (s drawnSet) Size() (h, w, c int) {
 	return s.plan.model.height, s.plan.model.width, s.plan.model.channels
 }
@@ -126,13 +154,21 @@ func (s drawnSet) Describe() string {
 	if r.Skip != "" {
 		d += ", skip " + r.Skip
 	}
-	if r.Seeds != "" {
-		d += ", seeds " + r.Seeds
+	if r.Guidance != nil {
+		d += fmt.Sprintf(", guidance %g", r.Guidance.Weight)
 	}
-	return d
+	if 0 < len(r.Classes) && len(r.Classes) < s.plan.model.labels {
+		d += ", classes " + strings.Join(r.Classes, " ")
+	}
+	const most = 60 // a list of scattered seeds may be long; the JSON report has it whole
+	if len(r.Seeds) > most {
+		r.Seeds = r.Seeds[:most] + "…"
+	}
+	return d + ", seeds " + r.Seeds
 }
 
-func (s drawnSet) Each(ctx context.Context, u *ui, f func([]imageio.Image, []int) error) error {
+// Each draws and hands on the plan's own batches.
+func (s drawnSet) Each(ctx context.Context, u *ui, _ int, f func([]imageio.Image, []int) error) error {
 	p := s.plan
 	bar := u.progress("sampling", "pictures", 0, float64(len(p.pictures)))
 	defer bar.finish()

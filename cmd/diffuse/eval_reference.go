@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -13,9 +15,11 @@ import (
 
 // reference opens what --ref names: statistics, or pictures of the samples' size.
 func (o *evalOptions) reference(u *ui, e *extractor, samples pictureSet) (*reference, error) {
-	if isStatistics(o.ref) {
+	statistics, pictures := contents(o.ref)
+	ref := &reference{}
+	if statistics && (!pictures || strings.HasPrefix(e.Name(), "inception-2048/")) {
 		if o.refSplit != "" {
-			return nil, usagef("--ref-split: %s holds statistics, not pictures", o.ref)
+			return nil, usagef("--ref-split: %s holds statistics, not a data set in parts", o.ref)
 		}
 		s, err := metric.ReadStats(o.ref)
 		if err != nil {
@@ -27,7 +31,13 @@ func (o *evalOptions) reference(u *ui, e *extractor, samples pictureSet) (*refer
 		if d := len(s.Mean); d != e.Dim() {
 			return nil, fmt.Errorf("--ref: %s has statistics of %d features, the %s network has %d", o.ref, d, e.Name(), e.Dim())
 		}
-		return &reference{gaussian: &s.Gaussian, what: statisticsWords(o.ref, s)}, nil
+		ref.gaussian, ref.what = &s.Gaussian, statisticsWords(o.ref, s)
+		if !pictures {
+			return ref, nil
+		}
+	}
+	if model, err := namesModel(o.ref); err == nil && model {
+		return nil, withHint(usagef("--ref: %s is a model, not pictures or statistics", o.ref), "make statistics of what it draws first: diffuse eval %s --make-ref FILE.safetensors", o.ref)
 	}
 	set, err := openStored(u, o.ref, o.refSplit, 0)
 	if err != nil {
@@ -38,21 +48,42 @@ func (o *evalOptions) reference(u *ui, e *extractor, samples pictureSet) (*refer
 		err := fmt.Errorf("--ref: its pictures are %d×%d×%d, those to measure %d×%d×%d", rh, rw, rc, h, w, c)
 		return nil, withHint(err, "sizes must agree, except for --features inception, which scales every picture itself")
 	}
-	return &reference{pictures: set, what: set.Describe()}, nil
+	ref.pictures = set
+	if ref.gaussian == nil {
+		ref.what = set.Describe()
+	} else {
+		ref.what += fmt.Sprintf("; and its %d pictures", set.Len())
+	}
+	return ref, nil
 }
 
-// isStatistics tells a statistics file from pictures by its content. ADM's reference files hold both; their statistics are meant for
-// Inception, so they count as statistics.
-func isStatistics(path string) bool {
+// contents tells what is in a file that may be statistics or pictures. ADM's reference files hold both: the statistics, of Inception's
+// layer 2048, are of all pictures of a data set, and the pictures are some of them. EDM2's pickles pass for statistics, so that their reader
+// can say what it thinks of them.
+func contents(path string) (statistics, pictures bool) {
 	for _, open := range []func(string) (*checkpoint.File, error){checkpoint.Open, checkpoint.OpenNPZ} {
 		if f, err := open(path); err == nil {
 			defer f.Close()
 			_, mu := f.Tensors["mu"]
 			_, sigma := f.Tensors["sigma"]
-			return mu && sigma
+			_, arr := f.Tensors["arr_0"]
+			return mu && sigma, arr
 		}
 	}
-	return false
+	b, err := readStart(path, 2)
+	return err == nil && b[0] == 0x80 && (b[1] == 4 || b[1] == 5), false
+}
+
+// readStart returns the first n bytes of a file.
+func readStart(path string, n int) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b := make([]byte, n)
+	_, err = io.ReadFull(f, b)
+	return b, err
 }
 
 // statisticsWords describes statistics for the report.
@@ -64,27 +95,46 @@ func statisticsWords(path string, s metric.Stats) string {
 	if s.Data != "" {
 		words += " of " + s.Data
 	}
+	if s.Extractor == "" {
+		words += ", features not stated"
+	}
 	return words
 }
 
 // provenance is what statistics made with e remember.
 func (e *extractor) provenance(data string) metric.Provenance {
-	p := metric.Provenance{Data: data, Extractor: e.Name(), ExtractorHash: e.hash}
+	p := metric.Provenance{Data: data, ExtractorHash: e.hash}
 	p.Extractor, p.Resize, _ = strings.Cut(e.Name(), "/")
+	if e.resize != "" {
+		p.Resize = e.resize
+	}
 	return p
 }
 
 // writeReference is --make-ref. The statistics are summed up batch by batch; no features are kept.
-func (o *evalOptions) writeReference(ctx context.Context, u *ui, samples pictureSet, e *extractor) error {
+func (o *evalOptions) writeReference(ctx context.Context, u *ui, arg string, samples pictureSet, e *extractor) error {
 	ext := strings.ToLower(filepath.Ext(o.makeRef))
 	if ext != ".safetensors" && ext != ".npz" {
 		return usagef("--make-ref: %s ends in neither .safetensors nor .npz", o.makeRef)
 	}
+	inputs := [][2]string{{"SAMPLES", arg}, {"--inception", o.inception}}
+	if d, ok := samples.(drawnSet); ok {
+		inputs = append(inputs, [2]string{"the model", d.plan.model.path})
+		if g := d.plan.guide; g != nil && g.model != nil {
+			inputs = append(inputs, [2]string{"--gnet", g.model.path})
+		}
+	}
+	if err := distinct(inputs, [2]string{"--make-ref", o.makeRef}); err != nil {
+		return err
+	}
 	if err := checkOutput("make-ref", o.makeRef); err != nil {
 		return err
 	}
+	if n := samples.Len(); n < 2 {
+		return fmt.Errorf("statistics need at least 2 pictures; there are %d", n)
+	}
 	sum := metric.NewAccumulator(e.Dim())
-	err := samples.Each(ctx, u, func(pictures []imageio.Image, _ []int) error {
+	err := samples.Each(ctx, u, e.batch, func(pictures []imageio.Image, _ []int) error {
 		rows := make([]float64, len(pictures)*e.Dim())
 		if err := e.Features(rows, pictures); err != nil {
 			return err
@@ -113,8 +163,10 @@ func (o *evalOptions) writeReference(ctx context.Context, u *ui, samples picture
 	return nil
 }
 
-// An extractor is a feature network with the hash of its weights.
+// An extractor is a feature network with what statistics remember of it.
 type extractor struct {
 	metric.Extractor
-	hash string
+	hash   string // of its weights
+	resize string // what brings pictures to its size, unless its name says so
+	batch  int    // pictures at a time
 }

@@ -79,8 +79,12 @@ func openModel(arg string) (*model, error) {
 	if info.IsDir() {
 		m.name = filepath.Base(filepath.Clean(arg)) + "/" + m.name
 	}
-	m.sha, err = fileHash(path)
-	return m, err
+	sum, err := fileHash(path)
+	if err != nil {
+		return nil, err
+	}
+	m.sha = sum[:12]
+	return m, nil
 }
 
 func embeddedModel(name string, e zoo.Entry) (*model, error) {
@@ -207,15 +211,17 @@ func (m *model) parseClass(s string) (int, error) {
 	if s == "none" {
 		return -1, nil
 	}
-	plain := strings.NewReplacer("-", "", "_", "", " ", "")
-	i := slices.IndexFunc(m.classes, func(name string) bool {
-		return strings.EqualFold(plain.Replace(name), plain.Replace(s))
-	})
+	i := slices.IndexFunc(m.classes, func(name string) bool { return plainName(name) == plainName(s) })
 	if i < 0 {
 		valid := append(slices.Clone(m.classes), fmt.Sprintf("0 to %d", m.labels-1), "none")
 		return 0, withHint(usagef("unknown class %q", s), "classes of %s: %s", m.name, strings.Join(valid, ", "))
 	}
 	return i, nil
+}
+
+// plainName is what names of classes that mean the same agree in: letters and digits, whatever their case.
+func plainName(s string) string {
+	return strings.ToLower(strings.NewReplacer("-", "", "_", "", " ", "").Replace(s))
 }
 
 // newestSnapshot finds the last model that a training run has saved.
@@ -247,7 +253,7 @@ func snapshotImages(name string) int {
 	return n
 }
 
-// fileHash returns the first twelve digits of a file's SHA-256.
+// fileHash returns a file's SHA-256 in hexadecimal.
 func fileHash(path string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -258,7 +264,7 @@ func fileHash(path string) (string, error) {
 	if _, err := io.Copy(h, f); err != nil {
 		return "", fmt.Errorf("reading %s: %w", path, err)
 	}
-	return hex.EncodeToString(h.Sum(nil)[:6]), nil
+	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
 // completeModel offers the embedded models and files.
