@@ -37,7 +37,7 @@ func Entries() map[string]Entry {
 	return map[string]Entry{
 		"fashion": {
 			Title: "28x28 grey clothes in ten classes, few steps", File: "fashion-teacher.safetensors",
-			Sampler: "dpmpp-2m", Steps: 10, SigmaMin: 0.01, SigmaMax: 80, Rho: 7,
+			Sampler: "dpmpp-2m", Steps: 12, SigmaMin: 0.01, SigmaMax: 80, Rho: 7, Skip: "0.9:1",
 		},
 		"fashion-teacher": {
 			Title: "28x28 grey clothes in ten classes, many steps", File: "fashion-teacher.safetensors",
