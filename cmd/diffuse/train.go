@@ -32,8 +32,9 @@ func trainCommand(u *ui) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "train --data D --out RUN",
 		Short: "Train a model on pictures",
-		Long: `Train a model on a data set: idx files (MNIST and its kin, gzipped or not), or a
-folder of pictures whose sub-folders are the classes.
+		Long: `Train a model on a data set: idx files (MNIST and its kin, gzipped or not), an npz
+file (arr_0, and arr_1 for classes), or a folder of pictures whose sub-folders are the
+classes.
 
 RUN becomes the folder of the run: options.json, log.txt, stats.jsonl (a line a
 tick), pictures-*.png (what the averaged weights draw), snapshot-*.safetensors
@@ -53,7 +54,7 @@ Settings come from the defaults, then the preset, then flags.`,
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&o.data, "data", "", "`FOLDER` or idx file with the pictures")
+	f.StringVar(&o.data, "data", "", "`FOLDER`, idx or npz file with the pictures")
 	f.StringVar(&o.out, "out", "", "`FOLDER` of the run")
 	f.BoolVar(&o.resume, "resume", false, "go on with the run in --out")
 	f.StringVar(&o.preset, "preset", "", "start from settings by name: "+strings.Join(presetNames(), ", "))
