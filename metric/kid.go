@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"diffuse/internal/kernel"
+	"diffuse/sampler"
 )
 
 // KID returns the kernel distance of two whole sets of m and n ≥ 2 rows of d values: the unbiased estimate of the squared maximum mean discrepancy
@@ -53,7 +54,7 @@ func KIDSubsets(a, b Features, in1, in2 [][]int) (Score, error) {
 // KIDDraws draws count pairs of subsets of m different rows from sets of n1 and n2 rows, by our own random stream of the seed. Each
 // subset has m rows; fewer than m in a set is an error, which says how many it takes.
 func KIDDraws(n1, n2, m, count int, seed uint64) (in1, in2 [][]int, err error) {
-	r := stream(seed, "kid subsets")
+	r := sampler.Stream(seed, "kid subsets")
 	return draws(n1, n2, m, count, func(n int) []int { return r.Perm(n)[:m:m] })
 }
 

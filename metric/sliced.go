@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"diffuse/internal/kernel"
+	"diffuse/sampler"
 )
 
 // SlicedWasserstein returns the sliced Wasserstein distances of order 1 and 2 (Bonneel et al. 2015; Rabin et al. 2011): both sets are projected onto every row
@@ -38,7 +39,7 @@ func SlicedWasserstein(a, b, directions Features) (order1, order2 Score, err err
 
 // Directions draws count directions, uniform on the unit sphere of d dimensions, from the seed. It panics unless d ≥ 1 and count ≥ 0.
 func Directions(count, d int, seed uint64) Features {
-	r := stream(seed, "directions")
+	r := sampler.Stream(seed, "directions")
 	f := Features{N: count, D: d, X: make([]float64, count*d)}
 	for i := range count {
 		row, norm := f.Row(i), 0.0
