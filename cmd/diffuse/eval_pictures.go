@@ -35,7 +35,7 @@ func namesModel(arg string) (bool, error) {
 	info, err := os.Stat(arg)
 	if errors.Is(err, fs.ErrNotExist) {
 		err := fmt.Errorf("%q: no such file, folder or embedded model", arg)
-		return false, withHint(err, "embedded models: %s", strings.Join(sortedKeys(zoo.Entries()), ", "))
+		return false, hintEmbedded(err)
 	}
 	if err != nil {
 		return false, err

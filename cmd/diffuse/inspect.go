@@ -82,7 +82,7 @@ func inspect(arg string) (*finding, error) {
 	info, err := os.Stat(arg)
 	if errors.Is(err, fs.ErrNotExist) {
 		err := fmt.Errorf("inspect %q: no such file, folder or embedded model", arg)
-		return nil, withHint(err, "embedded models: %s", strings.Join(sortedKeys(zoo.Entries()), ", "))
+		return nil, hintEmbedded(err)
 	}
 	if err != nil {
 		return nil, err

@@ -55,7 +55,7 @@ func openModel(arg string) (*model, error) {
 	info, err := os.Stat(arg)
 	if errors.Is(err, fs.ErrNotExist) {
 		err := fmt.Errorf("model %q: no such file, run folder or embedded model", arg)
-		return nil, withHint(err, "embedded models: %s", strings.Join(sortedKeys(zoo.Entries()), ", "))
+		return nil, hintEmbedded(err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("model: %w", err)
@@ -85,6 +85,11 @@ func openModel(arg string) (*model, error) {
 	}
 	m.sha = sum[:12]
 	return m, nil
+}
+
+// hintEmbedded adds the names that need no file to an error about one that does not exist.
+func hintEmbedded(err error) error {
+	return withHint(err, "embedded models: %s", strings.Join(sortedKeys(zoo.Entries()), ", "))
 }
 
 func embeddedModel(name string, e zoo.Entry) (*model, error) {
