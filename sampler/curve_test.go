@@ -81,7 +81,7 @@ func TestAblationGolden(t *testing.T) {
 			x[i] *= sigmas[0]
 		}
 		done := 0
-		o.Noise = func(dst []float64) { copy(dst, flat(c.Noise[done])) } // the peer draws in every step
+		o.Noise = func(dst []float64, _, _ float64) { copy(dst, flat(c.Noise[done])) } // the peer draws in every step
 		var calls []call
 		var final []float64
 		for s := range solve(recorded(oracle(t, data.Oracles[c.Oracle]).Denoise, &calls), x, sigmas, o) {
@@ -118,7 +118,7 @@ func TestLinearCurveIsHeun(t *testing.T) {
 			x := []float64{30, -50, 3, 80}
 			run := func(s sampler.Sampler) (states, calls []float64) {
 				o := sampler.DefaultOptions()
-				o.Churn, o.ChurnMax, o.Noise = churn, 50, sampler.BatchNoise([]uint64{3, 4}, 2, "churn")
+				o.Churn, o.ChurnMax, o.Noise = churn, 50, sampler.White(sampler.BatchNoise([]uint64{3, 4}, 2, "churn"))
 				d := func(dst, x []float64, sigma float64) { calls = append(calls, sigma); g.Denoise(dst, x, sigma) }
 				for v := range s(d, x, sigmas, o) {
 					states = append(append(append(states, v.Sigma, float64(v.Step)), v.X...), v.Denoised...)

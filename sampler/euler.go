@@ -54,7 +54,7 @@ func euler(d Denoiser, x0, sigmas []float64, o Options) iter.Seq[State] {
 				x[j] = y + r*(x[j]-y)
 			}
 			if up > 0 {
-				addNoise(x, &noise, up*o.NoiseScale, o)
+				addNoise(x, &noise, up*o.NoiseScale, sigma, sigmas[i+1], o)
 			}
 			if !yield(State{i + 1, sigmas[i+1], x, den}) {
 				return
@@ -80,16 +80,16 @@ func churn(x []float64, noise *[]float64, sigma float64, n int, o Options) float
 		return sigma
 	}
 	hat := sigma * (1 + gamma)
-	addNoise(x, noise, math.Sqrt(hat*hat-sigma*sigma)*o.NoiseScale, o)
+	addNoise(x, noise, math.Sqrt(hat*hat-sigma*sigma)*o.NoiseScale, hat, hat, o)
 	return hat
 }
 
-// addNoise adds scale times fresh unit normals to x; buf is the solver's scratch space.
-func addNoise(x []float64, buf *[]float64, scale float64, o Options) {
+// addNoise adds scale times unit normals for the passage from one level to another to x; buf is the solver's scratch space.
+func addNoise(x []float64, buf *[]float64, scale, from, to float64, o Options) {
 	if *buf == nil {
 		*buf = make([]float64, len(x))
 	}
-	o.draw(*buf)
+	o.draw(*buf, from, to)
 	for i, v := range *buf {
 		x[i] += scale * v
 	}

@@ -66,7 +66,7 @@ func TestKDiffusionGolden(t *testing.T) {
 				}
 				// The peer draws in every step, we only when the draw is used: hand out the draw of the current step.
 				done := 0
-				o.Noise = func(dst []float64) { copy(dst, flat(c.Noise[done])) }
+				o.Noise = func(dst []float64, _, _ float64) { copy(dst, flat(c.Noise[done])) }
 				var calls []call
 				var x []float64
 				for s := range info.Sampler(recorded(oracle(t, data.Oracles[c.Oracle]).Denoise, &calls), flat(c.X0), c.Sigmas, o) {
@@ -159,7 +159,7 @@ func TestEDMGolden(t *testing.T) {
 			o.Churn, o.ChurnMin, o.ChurnMax, o.NoiseScale = c.Options.Churn, c.Options.Min, float64(*c.Options.Max), c.Options.Scale
 		}
 		done := 0
-		o.Noise = func(dst []float64) { copy(dst, flat(c.Noise[done])) }
+		o.Noise = func(dst []float64, _, _ float64) { copy(dst, flat(c.Noise[done])) }
 		var calls []call
 		var final []float64
 		for s := range solve(recorded(oracle(t, data.Oracles[c.Oracle]).Denoise, &calls), x, sigmas, o) {
@@ -321,7 +321,7 @@ func TestDDIMAgainstVariancePreserving(t *testing.T) {
 		o := sampler.DefaultOptions()
 		o.Eta = c.StepOptions.Eta
 		done := 0
-		o.Noise = func(dst []float64) { copy(dst, flat(c.Noise[done])) }
+		o.Noise = func(dst []float64, _, _ float64) { copy(dst, flat(c.Noise[done])) }
 		for s := range sampler.DDIM(oracle(t, data.Oracles[c.Oracle]).Denoise, x, sigmas, o) {
 			done = s.Step
 			vp := append([]float64(nil), s.X...)
@@ -394,7 +394,7 @@ func TestDiffusersGolden(t *testing.T) {
 			if c.Sampler != "EulerAncestralDiscreteScheduler" {
 				o.Eta = 0
 			}
-			o.Noise = func(dst []float64) { copy(dst, flat(c.Noise[done])) }
+			o.Noise = func(dst []float64, _, _ float64) { copy(dst, flat(c.Noise[done])) }
 			for s := range solve(oracle(t, data.Oracles[c.Oracle]).Denoise, x, sigmas, o) {
 				done = s.Step
 				y := append([]float64(nil), s.X...)

@@ -25,8 +25,8 @@ func mix(z uint64) uint64 {
 	return z ^ z>>31
 }
 
-// BatchNoise returns a source of unit normals for a batch of len(seeds) pictures of perImage numbers each; it
-// fits [Options.Noise]. Picture i draws from its own [Stream] (seeds[i], purpose), so its numbers do not depend
+// BatchNoise returns a source of unit normals for a batch of len(seeds) pictures of perImage numbers each;
+// [White] makes it fit [Options.Noise]. Picture i draws from its own [Stream] (seeds[i], purpose), so its numbers do not depend
 // on the batch it is in. The returned function panics if dst is not the whole batch; it is not safe for
 // concurrent use.
 func BatchNoise(seeds []uint64, perImage int, purpose string) func(dst []float64) {

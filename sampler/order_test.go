@@ -100,8 +100,8 @@ func TestStochasticLaw(t *testing.T) {
 		}
 		sigmas := schedule.Karras(c.steps, .002, 80, 7)
 		x := make([]float64, n)
-		noise := sampler.BatchNoise([]uint64{7}, n, "law")
-		noise(x)
+		noise := sampler.White(sampler.BatchNoise([]uint64{7}, n, "law"))
+		noise(x, 0, 0)
 		for i := range x {
 			x[i] *= sigmas[0]
 		}

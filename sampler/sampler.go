@@ -33,10 +33,24 @@ type Options struct {
 	ChurnMax   float64 `json:"churn_max"`   // S_max: churn only where sigma <= ChurnMax
 	NoiseScale float64 `json:"noise_scale"` // S_noise: multiplies every draw
 
-	// Noise fills dst (a whole batch) with unit normals. It is called once per draw and only when the draw is
-	// used: never for Eta 0 and Churn 0, not for steps outside [ChurnMin, ChurnMax], not for a last step to 0. It may
-	// be nil where nothing is drawn.
-	Noise func(dst []float64) `json:"-"`
+	// Order is the order of a solver that comes in several, 0 for its own default; see [Info.MaxOrder].
+	Order int `json:"order"`
+	// Variant names one of the forms of a solver that comes in several, "" for the first of [Info.Variants].
+	Variant string `json:"variant"`
+
+	// Noise is called once per draw and only when the draw is used: never for Eta 0 and Churn 0, not for steps
+	// outside [ChurnMin, ChurnMax], not for a last step to 0. It may be nil where nothing is drawn.
+	Noise Noise `json:"-"`
+}
+
+// Noise fills dst (a whole batch) with unit normals for the passage from noise level from down to level to. What it
+// draws may depend on the levels, as increments of a Brownian motion do; a draw that belongs to no passage, such as
+// churn's, has from = to.
+type Noise func(dst []float64, from, to float64)
+
+// White returns noise that takes no account of levels: every draw is the next one of source.
+func White(source func(dst []float64)) Noise {
+	return func(dst []float64, _, _ float64) { source(dst) }
 }
 
 // DefaultOptions returns the deterministic settings: no ancestral noise, no churn, no limits to it, noise scale 1.
@@ -56,6 +70,9 @@ func (o Options) Validate() error {
 	}
 	if o.Churn > 0 && o.ChurnMin > o.ChurnMax {
 		return fmt.Errorf("sampler: churn_min %v is above churn_max %v", o.ChurnMin, o.ChurnMax)
+	}
+	if o.Order < 0 {
+		return fmt.Errorf("sampler: option order is %d; it must be 0 or more", o.Order)
 	}
 	return nil
 }
@@ -93,10 +110,10 @@ func check(name string, d Denoiser, x, sigmas []float64, o Options) {
 	}
 }
 
-// draw fills dst with the next unit normals.
-func (o Options) draw(dst []float64) {
+// draw fills dst with unit normals for the passage from one level to the next.
+func (o Options) draw(dst []float64, from, to float64) {
 	if o.Noise == nil {
 		panic("sampler: these options need random numbers (eta or churn above 0), but Options.Noise is nil")
 	}
-	o.Noise(dst)
+	o.Noise(dst, from, to)
 }

@@ -82,7 +82,7 @@ func TestOneStepAboveZero(t *testing.T) {
 			continue
 		}
 		draws := 0
-		o.Eta, o.Noise = 1, func(dst []float64) {
+		o.Eta, o.Noise = 1, func(dst []float64, _, _ float64) {
 			draws++
 			for i := range dst {
 				dst[i] = float64(i)
@@ -117,7 +117,7 @@ func TestSequence(t *testing.T) {
 // Churn 0, churn outside its limits, eta 0 and noise scale do not draw and do not change a bit.
 func TestNoNoiseNoDraw(t *testing.T) {
 	g, sigmas, x := gmm2(), schedule.Karras(9, .002, 80, 7), []float64{30, -50, 1, 2}
-	never := func([]float64) { t.Error("noise was drawn") }
+	never := func([]float64, float64, float64) { t.Error("noise was drawn") }
 	for _, info := range sampler.All() {
 		o := info.Options()
 		o.Eta = 0
@@ -144,7 +144,7 @@ func TestDrawCount(t *testing.T) {
 		draws := 0
 		o := info.Options()
 		o.Eta, o.Churn, o.ChurnMin, o.ChurnMax = c.eta, c.churn, 1, 10 // 10, 5 and 1 lie inside
-		o.Noise = func(dst []float64) { draws++; clear(dst) }
+		o.Noise = func(dst []float64, _, _ float64) { draws++; clear(dst) }
 		last(info.Sampler(g.Denoise, []float64{30, -50}, sigmas, o))
 		if draws != c.draws {
 			t.Errorf("%s eta %v churn %v: %d draws, want %d", c.name, c.eta, c.churn, draws, c.draws)
@@ -158,7 +158,7 @@ func TestDDIMIsEulerAncestral(t *testing.T) {
 	for _, eta := range []float64{0, 0.3, 1, 1.7} {
 		run := func(s sampler.Sampler) []float64 {
 			o := sampler.DefaultOptions()
-			o.Eta, o.Noise = eta, sampler.BatchNoise([]uint64{1, 2}, 2, "step")
+			o.Eta, o.Noise = eta, sampler.White(sampler.BatchNoise([]uint64{1, 2}, 2, "step"))
 			return last(s(g.Denoise, x, sigmas, o))
 		}
 		same(t, "ddim", run(sampler.DDIM), run(sampler.EulerAncestral))
@@ -176,7 +176,7 @@ func TestBatchSplit(t *testing.T) {
 				x[i] *= sigmas[0]
 			}
 			o := info.Options()
-			o.Churn, o.Eta, o.Noise = 5, 0.8, sampler.BatchNoise(seeds, 2, "step")
+			o.Churn, o.Eta, o.Noise = 5, 0.8, sampler.White(sampler.BatchNoise(seeds, 2, "step"))
 			return last(info.Sampler(g.Denoise, x, sigmas, o))
 		}
 		all := run(11, 12, 13)

@@ -2,6 +2,7 @@ package sampler
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -16,6 +17,8 @@ type Info struct {
 	Eta        float64             // the Eta its users expect when they give none
 	UsesEta    bool                // whether Options.Eta has an effect
 	UsesChurn  bool                // whether Options.Churn, ChurnMin and ChurnMax have an effect
+	MaxOrder   int                 // orders 1 to MaxOrder exist, Order is the default; 0: Options.Order has no effect
+	Variants   []string            // values of Options.Variant, the default first; nil: it has no effect
 	About      string              // one line of help
 }
 
@@ -24,6 +27,22 @@ func (i Info) Options() Options {
 	o := DefaultOptions()
 	o.Eta = i.Eta
 	return o
+}
+
+// Check reports options that [Options.Validate] refuses or that this solver does not have: an order above MaxOrder or an
+// unknown variant, or either where it has no effect. The error lists what exists.
+func (i Info) Check(o Options) error {
+	switch {
+	case o.Order != 0 && i.MaxOrder == 0:
+		return fmt.Errorf("sampler: %s has no orders to choose from, got order %d", i.Name, o.Order)
+	case o.Order > i.MaxOrder:
+		return fmt.Errorf("sampler: %s has orders 1 to %d, got %d", i.Name, i.MaxOrder, o.Order)
+	case o.Variant != "" && i.Variants == nil:
+		return fmt.Errorf("sampler: %s has no variants, got %q", i.Name, o.Variant)
+	case o.Variant != "" && !slices.Contains(i.Variants, o.Variant):
+		return fmt.Errorf("sampler: %s has no variant %q; it has %s", i.Name, o.Variant, strings.Join(i.Variants, ", "))
+	}
+	return o.Validate()
 }
 
 // All returns the table of solvers, in the order in which help texts show them. The slice is the caller's.

@@ -123,7 +123,7 @@ func follow(t *testing.T, name string, solve sampler.Sampler) {
 		golden.Close(t, what, z, want, tol*golden.MaxAbs(want))
 	}
 	step := 0
-	o.Noise = func(dst []float64) { copy(dst, noise[step*n:]) } // the peer draws in every step
+	o.Noise = func(dst []float64, _, _ float64) { copy(dst, noise[step*n:]) } // the peer draws in every step
 	var calls []float64
 	denoise := func(dst, x []float64, sigma float64) {
 		calls = append(calls, sigma)

@@ -54,7 +54,7 @@ func (d *drawing) evaluations() int {
 		count = sampler.Guided(count, count, g.weight, g.from, g.to)
 	}
 	o := d.options
-	o.Noise = func([]float64) {}
+	o.Noise = func([]float64, float64, float64) {}
 	for range d.sampler.Sampler(count, []float64{0}, d.sigmas, o) {
 	}
 	return calls
@@ -73,7 +73,7 @@ func (d *drawing) draw(ctx context.Context, batch []picture, start []float64, no
 		start[i] *= d.sigmas[0]
 	}
 	o := d.options
-	o.Noise = noise
+	o.Noise = sampler.White(noise)
 	out := make([]float64, len(start))
 	for s := range d.sampler.Sampler(d.denoiser(batch), start, d.sigmas, o) {
 		if ctx.Err() != nil {

@@ -107,6 +107,8 @@ func (o *sampleOptions) bindDrawing(c *cobra.Command) {
 	f.Float64Var(&o.solver.ChurnMin, "s-min", o.solver.ChurnMin, "churn only at noise levels from here")
 	f.Float64Var(&o.solver.ChurnMax, "s-max", math.Inf(1), "churn only at noise levels up to here")
 	f.Float64Var(&o.solver.NoiseScale, "s-noise", o.solver.NoiseScale, "factor on all fresh noise")
+	f.IntVar(&o.solver.Order, "order", 0, "order of a solver that comes in several (default: the sampler's)")
+	f.StringVar(&o.solver.Variant, "variant", "", "form of a solver that comes in several (default: the sampler's)")
 	f.StringVar(&o.skip, "skip", "", "skip weights: 0.7 for all, 0.55:1 from the deepest to the finest, or a list (default: the model's)")
 
 	f.Float64Var(&o.guidance, "guidance", o.guidance, "guidance `W`: gnet + W (model - gnet); 1 is none")

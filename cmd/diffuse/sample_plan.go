@@ -95,7 +95,8 @@ func (o *sampleOptions) planSolver(p *samplePlan) error {
 		// An upper limit of infinity is what people type for "no limit".
 		*f.dst = math.Min(*f.src, math.MaxFloat64)
 	}
-	if err := p.options.Validate(); err != nil {
+	p.options.Order, p.options.Variant = o.solver.Order, o.solver.Variant
+	if err := p.sampler.Check(p.options); err != nil {
 		return usageError{err}
 	}
 	return nil

@@ -20,6 +20,8 @@ type sampleReport struct {
 	NFE       int          `json:"nfe"` // network evaluations per picture
 	Sigmas    []float64    `json:"sigmas"`
 	Eta       float64      `json:"eta,omitempty"`
+	Order     int          `json:"order,omitempty"`
+	Variant   string       `json:"variant,omitempty"`
 	Churn     *churnReport `json:"churn,omitempty"`
 	Skip      string       `json:"skip,omitempty"`
 	Guidance  *guideReport `json:"guidance,omitempty"`
@@ -63,7 +65,7 @@ func (p *samplePlan) report(pictures []picture) sampleReport {
 	r := sampleReport{
 		Version: v.Version, Kernels: v.Kernels, Model: p.model.name, ModelSHA: p.model.sha,
 		Sampler: p.sampler.Name, Steps: p.steps(), NFE: p.nfe, Sigmas: p.sigmas,
-		Eta: p.options.Eta, Skip: p.skip,
+		Eta: p.options.Eta, Order: p.options.Order, Variant: p.options.Variant, Skip: p.skip,
 		Height: p.model.height, Width: p.model.width, Channels: p.model.channels, Pictures: len(pictures), Noise: p.given != nil,
 	}
 	if o := p.options; o.Churn > 0 {
