@@ -28,9 +28,9 @@ type classifierOptions struct {
 	note             string
 }
 
-// classifierCommand is not shown in help: it makes a part of this program, once (make fashion-features).
+// classifierCommand is not shown in help: it makes a part of this program, once (make features).
 func classifierCommand(u *ui) *cobra.Command {
-	o := classifierOptions{epochs: 6, batch: 128, lr: 2e-3}
+	o := classifierOptions{epochs: 20, batch: 128, lr: 2e-3}
 	c := &cobra.Command{
 		Use:     "train-classifier --data D --out FILE.safetensors --title NAME",
 		Short:   "Train the small classifier whose features measure pictures",

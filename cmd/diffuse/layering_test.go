@@ -21,6 +21,7 @@ var layers = map[string]struct {
 		ours:    []string{"checkpoint", "dataset", "imageio", "internal/kernel", "metric", "sampler", "schedule", "skiptune", "tensor", "train", "unet", "zoo"},
 		foreign: []string{"github.com/schollz/progressbar/v3", "github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term"},
 	},
+	"bench/sanity":    {ours: []string{"checkpoint", "dataset", "imageio", "sampler"}},
 	"train":           {ours: []string{"checkpoint", "dataset", "internal/kernel", "schedule", "tensor"}},
 	"unet":            {ours: []string{"checkpoint", "schedule", "tensor"}},
 	"metric":          {ours: []string{"checkpoint", "imageio", "internal/kernel", "sampler", "tensor"}, foreign: []string{"gonum.org/v1/gonum"}},
