@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 )
 
 // A Pickle is what a Python pickle or a PyTorch file holds. Nothing of it is executed, imported or looked up: the few classes and
@@ -103,15 +104,21 @@ func loadPickle(src *source, size int64) (*Pickle, error) {
 	return p, nil
 }
 
-// IsPickle reports whether a file that starts with b may be one for OpenPickle.
-func IsPickle(b []byte) bool {
-	if len(b) < 2 {
+// IsPickle reports whether the file at path starts like one that [OpenPickle] reads. So does every zip archive.
+func IsPickle(path string) bool {
+	r, size, err := openRegular(path)
+	if err != nil {
+		return false
+	}
+	defer r.Close()
+	b := make([]byte, min(4, size))
+	if _, err := r.ReadAt(b, 0); err != nil || len(b) < 2 {
 		return false
 	}
 	if b[0] == opProto {
 		return b[1] >= 1 && b[1] <= 5
 	}
-	return bytes.HasPrefix(b, []byte("PK\x03\x04")) || bytes.ContainsRune([]byte("(}]c"), rune(b[0])) // the last four: protocols 0 and 1
+	return string(b) == "PK\x03\x04" || strings.IndexByte("(}]c", b[0]) >= 0 // these four in protocols 0 and 1
 }
 
 // Get returns the value of a key, nil if there is none or d is nil.

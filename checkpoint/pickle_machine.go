@@ -3,6 +3,7 @@ package checkpoint
 import (
 	"errors"
 	"fmt"
+	"io"
 	"math/big"
 )
 
@@ -40,13 +41,16 @@ func (l *loader) unpickle(r *pickleReader, persistent func(id *List) (any, error
 	for !m.done {
 		at := r.at
 		op, err := r.uint(1)
-		if err != nil {
-			return nil, fmt.Errorf("cut short at byte %d: %w", at, err)
-		}
 		if l.steps--; l.steps < 0 {
 			return nil, errBudget
 		}
-		if err := m.step(byte(op)); err != nil {
+		if err == nil {
+			err = m.step(byte(op))
+		}
+		if errors.Is(err, io.ErrUnexpectedEOF) {
+			return nil, fmt.Errorf("cut short in what starts at byte %d: %w", at, err)
+		}
+		if err != nil {
 			return nil, fmt.Errorf("at byte %d: %w", at, err)
 		}
 	}

@@ -12,8 +12,7 @@ func OpenWeights(path string) (*File, error) {
 	if err == nil {
 		return f, nil
 	}
-	start, startErr := readStart(path)
-	if startErr != nil || !IsPickle(start) {
+	if !IsPickle(path) {
 		return nil, err
 	}
 	p, err := OpenPickle(path)
@@ -28,18 +27,6 @@ func OpenWeights(path string) (*File, error) {
 		return nil, fmt.Errorf("reading %s: %w", path, err)
 	}
 	return f, nil
-}
-
-// readStart returns the first bytes of a file.
-func readStart(path string) ([]byte, error) {
-	r, size, err := openRegular(path)
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	b := make([]byte, min(16, size))
-	_, err = r.ReadAt(b, 0)
-	return b, err
 }
 
 // File lists all tensors below Root by the keys, indices and attributes on the way to them, joined by dots. Modules appear as in their state

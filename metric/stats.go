@@ -73,7 +73,7 @@ func readStats(path string) (Stats, error) {
 	switch {
 	case err != nil && start == "PK":
 		f, err = checkpoint.OpenNPZ(path)
-	case err != nil && checkpoint.IsPickle([]byte(start)):
+	case err != nil && checkpoint.IsPickle(path):
 		return readPickledStats(path)
 	}
 	if err != nil {
