@@ -1,11 +1,14 @@
 // Package checkpoint reads and writes files of named arrays: safetensors, the format of model weights, and npz,
-// numpy's archive, the format of sample sets and statistics.
+// numpy's archive, the format of sample sets and statistics. It reads, and never executes, Python pickles and PyTorch's files.
 //
 // A [File] is a set of named [Tensor] values and a map of string metadata. [Open] maps a safetensors file into memory
 // (on Unix; elsewhere it reads it) and checks its header in full before it trusts any number in it: the header's length
 // against the file and a cap of 100 MB, every shape times its element size against the tensor's byte range, the ranges
 // against each other and the file, so that they neither overlap nor leave holes, no name given twice. Nothing is
 // executed, and nothing is allocated for a tensor until [Tensor.Float32] or one of its siblings decodes it.
+//
+// [OpenPickle] reads the objects of a pickle or PyTorch file with a machine of its own that knows the few classes that weights need and refuses
+// all others by name; [OpenWeights] takes any of these formats, by content, for what its tensors are.
 //
 // To write, gather tensors made by [Float32], [Float64], [Int64] or [Uint8] (or taken from another file) in a File and
 // call [WriteFile]. The bytes depend only on the content: tensors are ordered by the width of their type, then by name, and

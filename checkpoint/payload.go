@@ -81,17 +81,38 @@ type span struct {
 
 func (p span) trusted() bool { return true }
 
-func (p span) read(yield func([]byte) error) (err error) {
-	p.src.mu.RLock()
-	defer p.src.mu.RUnlock()
-	if p.src.closed {
+func (p span) read(yield func([]byte) error) error {
+	return p.src.use(func() error {
+		if p.size == 0 {
+			return nil
+		}
+		if p.src.bytes != nil {
+			return yield(p.src.bytes[p.off : p.off+p.size])
+		}
+		buf := make([]byte, min(chunkSize, p.size))
+		for off, end := p.off, p.off+p.size; off < end; {
+			b := buf[:min(int64(len(buf)), end-off)]
+			if err := p.src.fill(b, off); err != nil {
+				return err
+			}
+			if err := yield(b); err != nil {
+				return err
+			}
+			off += int64(len(b))
+		}
+		return nil
+	})
+}
+
+// use runs f while the source cannot be closed. A mapped file that someone else cuts short faults on access, which is an error of the
+// outside world and returned as one.
+func (s *source) use(f func() error) (err error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.closed {
 		return errClosed
 	}
-	if p.size == 0 {
-		return nil
-	}
-	if p.src.bytes != nil {
-		// A mapped file that is cut short by someone else faults on access: an error of the outside world.
+	if len(s.bytes) > 0 {
 		defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 		defer func() {
 			if r := recover(); r != nil {
@@ -99,28 +120,28 @@ func (p span) read(yield func([]byte) error) (err error) {
 					runtime.Error
 					Addr() uintptr
 				})
-				if start := uintptr(unsafe.Pointer(&p.src.bytes[0])); ok && fault.Addr()-start < uintptr(len(p.src.bytes)) {
+				if start := uintptr(unsafe.Pointer(&s.bytes[0])); ok && fault.Addr()-start < uintptr(len(s.bytes)) {
 					err = fmt.Errorf("the file became shorter or unreadable while in use: %w", fault)
 					return
 				}
 				panic(r)
 			}
 		}()
-		return yield(p.src.bytes[p.off : p.off+p.size])
 	}
-	buf := make([]byte, min(chunkSize, p.size))
-	for off, end := p.off, p.off+p.size; off < end; {
-		b := buf[:min(int64(len(buf)), end-off)]
-		if n, err := p.src.reader.ReadAt(b, off); n < len(b) {
-			if err == nil || err == io.EOF {
-				err = io.ErrUnexpectedEOF
-			}
-			return fmt.Errorf("reading %d bytes at offset %d: %w", len(b), off, err)
+	return f()
+}
+
+// fill reads len(b) bytes at off.
+func (s *source) fill(b []byte, off int64) error {
+	if s.bytes != nil {
+		copy(b, s.bytes[off:])
+		return nil
+	}
+	if n, err := s.reader.ReadAt(b, off); n < len(b) {
+		if err == nil || err == io.EOF {
+			err = io.ErrUnexpectedEOF
 		}
-		if err := yield(b); err != nil {
-			return err
-		}
-		off += int64(len(b))
+		return fmt.Errorf("reading %d bytes at offset %d: %w", len(b), off, err)
 	}
 	return nil
 }

@@ -102,6 +102,9 @@ func checkInventory(tensors map[string]*checkpoint.Tensor, shapes map[string][]i
 		}
 		faults = append(faults, f.what+": "+some)
 	}
+	if tensors["AuxLogits.fc.weight"] != nil {
+		faults = append(faults, "they are torchvision's, of another training; FID is defined on pt_inception-2015-12-05")
+	}
 	if len(faults) > 0 {
 		return fmt.Errorf("not the %d tensors of the network of 2015; %s", len(shapes), strings.Join(faults, "; "))
 	}

@@ -3,6 +3,7 @@ package metric_test
 import (
 	"fmt"
 	"math"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -193,6 +194,27 @@ func TestExtractor(t *testing.T) {
 	}
 }
 
+// TestInceptionFromTorch reads the weights from a file of PyTorch's old format, as pt_inception-2015-12-05-6726825d.pth is one.
+func TestInceptionFromTorch(t *testing.T) {
+	if testing.Short() {
+		t.Skip("writes and reads 24 million weights")
+	}
+	path := filepath.Join(t.TempDir(), "pt_inception")
+	golden.WriteTorch(t, path, golden.InceptionWeights(t))
+	f, err := checkpoint.OpenWeights(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	got, err := metric.NewInception(f.Tensors)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ms := pictures(t, "a32", 1)
+	x := prepared(t, metric.TorchFidelity, ms)
+	golden.Close(t, "features", got.Layers(x, 1, metric.Inception2048)[0], formulaNet(t).Layers(x, 1, metric.Inception2048)[0], 0)
+}
+
 func TestNewInceptionErrors(t *testing.T) {
 	nan, negative := golden.InceptionFormula("fc.bias", nil, 1008), make([]float32, 32)
 	nan[7] = float32(math.NaN())
@@ -203,6 +225,7 @@ func TestNewInceptionErrors(t *testing.T) {
 	}{
 		{"missing: fc.bias", func(m map[string]*checkpoint.Tensor) { delete(m, "fc.bias") }},
 		{"unknown: AuxLogits.fc.bias", func(m map[string]*checkpoint.Tensor) { m["AuxLogits.fc.bias"] = m["fc.bias"] }},
+		{"they are torchvision's", func(m map[string]*checkpoint.Tensor) { m["AuxLogits.fc.weight"] = m["fc.weight"] }},
 		{"of the wrong shape: fc.weight (is [1008], must be [1008 2048])", func(m map[string]*checkpoint.Tensor) { m["fc.weight"] = m["fc.bias"] }},
 		{"and 469 more", func(m map[string]*checkpoint.Tensor) { clear(m) }},
 		{"fc.bias: value 7 is NaN", func(m map[string]*checkpoint.Tensor) { m["fc.bias"] = checkpoint.Float32([]int{1008}, nan) }},

@@ -53,8 +53,9 @@ func FrechetStats(a, b Stats) (float64, error) {
 //   - npz with mu (d) and sigma (d×d), of any float type, as pytorch-fid, EDM and ADM (guided-diffusion) write it; ADM's mu_s and sigma_s become
 //     Spatial, its pictures are not unpacked. N and the provenance are unknown.
 //   - our safetensors, as [Stats.WriteFile] writes it.
+//   - a pickled dictionary of mu and sigma, or EDM2's of such dictionaries by metric, of which "fid" is taken, beside num_images.
 //
-// The statistics are checked (see [Gaussian.Check]); errors name path. EDM2's pickles are not read.
+// The statistics are checked (see [Gaussian.Check]); errors name path.
 func ReadStats(path string) (Stats, error) {
 	s, err := readStats(path)
 	if err != nil {
@@ -72,8 +73,8 @@ func readStats(path string) (Stats, error) {
 	switch {
 	case err != nil && start == "PK":
 		f, err = checkpoint.OpenNPZ(path)
-	case err != nil && (start == "\x80\x04" || start == "\x80\x05"):
-		err = errors.New("a Python pickle, as EDM2 writes; only npz and safetensors are read")
+	case err != nil && checkpoint.IsPickle(path):
+		return readPickledStats(path)
 	}
 	if err != nil {
 		return Stats{}, err
@@ -96,6 +97,37 @@ func readStats(path string) (Stats, error) {
 		if s.N, err = strconv.Atoi(n); err != nil || s.N < 2 {
 			return Stats{}, fmt.Errorf("statistics of %q pictures", n)
 		}
+	}
+	return s, nil
+}
+
+// readPickledStats reads EDM2's reference statistics, as its calculate_metrics.py saves them.
+func readPickledStats(path string) (s Stats, err error) {
+	p, err := checkpoint.OpenPickle(path)
+	if err != nil {
+		return s, err
+	}
+	defer p.Close()
+	f, err := p.File()
+	if err != nil {
+		return s, err
+	}
+	prefix := ""
+	if f.Tensors["mu"] == nil && f.Tensors["fid.mu"] != nil {
+		prefix = "fid."
+	}
+	if s.Gaussian, err = gaussianOf(f, prefix+"mu", prefix+"sigma"); err != nil {
+		return s, fmt.Errorf("a Python pickle without a Fréchet distance's statistics: %w", err)
+	}
+	root, _ := p.Root.(*checkpoint.Dict)
+	switch n := root.Get("num_images").(type) {
+	case nil:
+	case int64:
+		if s.N = int(n); n < 2 {
+			return s, fmt.Errorf("statistics of %d pictures", n)
+		}
+	default:
+		return s, errors.New("num_images is not a whole number")
 	}
 	return s, nil
 }

@@ -165,6 +165,29 @@ func badStats(t testing.TB) map[string][]byte {
 	}
 }
 
+// TestPickledStats reads EDM2's layout in protocols 2 and 5, the first with the covariance column by column, and a flat one of protocol 4. Mean and covariance
+// are NumPy's of the same 50 rows.
+func TestPickledStats(t *testing.T) {
+	mean := []float64{0.005, 0.125, -0.045, 0.345, 0.215, 0.005}
+	row := []float64{1.4298214285714288, 0.3399234693877552, 0.18645408163265306, -0.14079081632653062, 0.17492346938775508, -0.5000255102040816}
+	for name, n := range map[string]int{"stats2.pkl": 50, "stats4.pkl": 0, "stats5.pkl": 50} {
+		s, err := metric.ReadStats(golden.Path(t, "pickles", name))
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		tol := 0.0
+		if name == "stats4.pkl" {
+			tol = 0x1p-25 // of its float32 mean
+		}
+		golden.Close(t, name+": mean", s.Mean, mean, tol)
+		golden.Close(t, name+": covariance", s.Cov[:6], row, 0)
+		if s.N != n || len(s.Cov) != 36 {
+			t.Errorf("%s: %d pictures, %d covariances", name, s.N, len(s.Cov))
+		}
+	}
+}
+
 func TestReadStatsRefuses(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	if _, err := metric.ReadStats(path); !errors.Is(err, fs.ErrNotExist) || strings.Count(err.Error(), path) != 1 {
@@ -189,6 +212,13 @@ func FuzzReadStats(f *testing.F) {
 	}
 	for _, name := range []string{"stats_float32_B.npz", "stats_adm_B.npz"} {
 		b, err := os.ReadFile(golden.Path(f, "metrics", name))
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	for _, name := range []string{"stats2.pkl", "stats4.pkl", "stats5.pkl"} {
+		b, err := os.ReadFile(golden.Path(f, "pickles", name))
 		if err != nil {
 			f.Fatal(err)
 		}

@@ -62,16 +62,33 @@ func (m *Model) File(d checkpoint.DType) (*checkpoint.File, error) {
 	return &checkpoint.File{Meta: map[string]string{formatKey: formatName, cardKey: string(card)}, Tensors: tensors}, nil
 }
 
-// LoadModel reads a model file. The error says what is wrong with it: not a
-// safetensors file, no card, unknown fields, missing, unknown or misshapen
-// tensors.
+// LoadModel reads a model file, told apart by content: one of ours, or a
+// snapshot or training state of EDM or SiD (see [ReadEDM]). The error says what is
+// wrong with it: no file of either kind, no card, unknown fields, missing,
+// unknown or misshapen tensors.
 func LoadModel(path string) (*Model, error) {
 	f, err := checkpoint.Open(path)
 	if err != nil {
+		if checkpoint.IsPickle(path) {
+			return loadEDM(path)
+		}
 		return nil, err
 	}
 	defer f.Close()
 	m, err := ReadModel(f)
+	if err != nil {
+		return nil, fmt.Errorf("loading model %s: %w", path, err)
+	}
+	return m, nil
+}
+
+func loadEDM(path string) (*Model, error) {
+	p, err := checkpoint.OpenPickle(path)
+	if err != nil {
+		return nil, err
+	}
+	defer p.Close()
+	m, err := ReadEDM(p)
 	if err != nil {
 		return nil, fmt.Errorf("loading model %s: %w", path, err)
 	}

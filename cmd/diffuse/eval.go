@@ -58,7 +58,7 @@ pictures that a classifier finds in the class they were meant to show.
 
 Features (--features): "fashion", a small classifier inside the program, for 28x28 grey
 clothes; "random", an untrained network, for pictures of any kind; "inception", the network
-that FID is defined on, whose weights you bring (--inception FILE.safetensors). It may be
+that FID is defined on, whose weights you bring (--inception FILE). It may be
 followed by a layer (` + inceptionLayerNames() + `) and a way to
 bring pictures to its size (` + inceptionDoorNames() + `):
 inception-2048/torch_fidelity is what "inception" alone means. The distance is called after
@@ -68,7 +68,7 @@ Distances depend on the number of pictures: compare numbers of equal counts only
 		Example: `  diffuse eval fashion --ref fashion-mnist/
   diffuse eval fashion --skip 0.8:1 --steps 6 --num 2000 --ref fashion-mnist/ --metrics fd,accuracy
   diffuse eval samples.npz --ref photos/ --features random
-  diffuse eval out/ --ref cifar10-stats.npz --features inception --inception inception.safetensors
+  diffuse eval out/ --ref cifar10-stats.npz --features inception --inception pt_inception-2015-12-05-6726825d.pth
   diffuse eval photos/ --make-ref photos-stats.safetensors --features random`,
 		Args:              between(1, 1, "one set of pictures or model"),
 		ValidArgsFunction: completeModel,
@@ -92,7 +92,7 @@ Distances depend on the number of pictures: compare numbers of equal counts only
 	f.StringVar(&o.refSplit, "ref-split", "", "part of the reference, if it has parts: train or test (default train)")
 	f.StringVar(&o.metrics, "metrics", "", "`LIST` of "+strings.Join(metricNames(), ", ")+" (default: fd, and of kid, prdc and accuracy what is possible)")
 	f.StringVar(&o.features, "features", "", "feature network: "+strings.Join(featureNames, ", ")+" (default: inception if --inception is given, else the first that fits)")
-	f.StringVar(&o.inception, "inception", "", "`FILE.safetensors` with the Inception network's weights")
+	f.StringVar(&o.inception, "inception", "", "`FILE` with the Inception network's weights, .pth or .safetensors")
 	f.StringVar(&o.makeRef, "make-ref", "", "`FILE` (.safetensors or .npz) to write the statistics of SAMPLES to, instead of measuring")
 	f.BoolVar(&o.perClass, "per-class", false, "the Fréchet distance of every class, too")
 	f.IntVar(&o.nearest, "nearest", o.nearest, "neighbours of precision, recall, density and coverage")
@@ -268,8 +268,8 @@ func fashionFeatures() (k *metric.Classifier, hash string, err error) {
 // openInception reads the user's weights. name may be "inception" or a layer such as "inception-64"; door is how pictures come in.
 func (o *evalOptions) openInception(name, door string) (*extractor, error) {
 	if o.inception == "" {
-		err := usagef("--features %s needs the network's weights: --inception FILE.safetensors", o.features)
-		return nil, withHint(err, "they are the tensors of pytorch-fid's pt_inception-2015-12-05-6726825d.pth, saved as safetensors under the same names")
+		err := usagef("--features %s needs the network's weights: --inception FILE", o.features)
+		return nil, withHint(err, "pytorch-fid's pt_inception-2015-12-05-6726825d.pth, which is torch-fidelity's too, or its tensors under the same names as safetensors")
 	}
 	if name == "inception" {
 		name = "inception-2048"
@@ -277,7 +277,7 @@ func (o *evalOptions) openInception(name, door string) (*extractor, error) {
 	if door == "" {
 		door = string(metric.TorchFidelity)
 	}
-	f, err := checkpoint.Open(o.inception)
+	f, err := checkpoint.OpenWeights(o.inception)
 	if err != nil {
 		return nil, fmt.Errorf("--inception: %w", err)
 	}

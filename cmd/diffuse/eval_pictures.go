@@ -46,7 +46,7 @@ func namesModel(arg string) (bool, error) {
 	}
 	f, err := checkpoint.Open(arg)
 	if err != nil {
-		return false, nil // whatever it is, it is not a model file; the data set's reader will say what is wrong
+		return pickledModel(arg), nil // if it is not, whatever it is, the data set's reader will say what is wrong
 	}
 	defer f.Close()
 	return strings.HasPrefix(f.Meta["format"], "diffuse-model-"), nil

@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -58,8 +56,8 @@ func (o *evalOptions) reference(u *ui, e *extractor, samples pictureSet) (*refer
 }
 
 // contents tells what is in a file that may be statistics or pictures. ADM's reference files hold both: the statistics, of Inception's
-// layer 2048, are of all pictures of a data set, and the pictures are some of them. EDM2's pickles pass for statistics, so that their reader
-// can say what it thinks of them.
+// layer 2048, are of all pictures of a data set, and the pictures are some of them. Pickles other than networks pass for statistics, as EDM2's
+// are, so that their reader can say what it thinks of them.
 func contents(path string) (statistics, pictures bool) {
 	for _, open := range []func(string) (*checkpoint.File, error){checkpoint.Open, checkpoint.OpenNPZ} {
 		if f, err := open(path); err == nil {
@@ -70,20 +68,7 @@ func contents(path string) (statistics, pictures bool) {
 			return mu && sigma, arr
 		}
 	}
-	b, err := readStart(path, 2)
-	return err == nil && b[0] == 0x80 && (b[1] == 4 || b[1] == 5), false
-}
-
-// readStart returns the first n bytes of a file.
-func readStart(path string, n int) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	b := make([]byte, n)
-	_, err = io.ReadFull(f, b)
-	return b, err
+	return checkpoint.IsPickle(path) && !pickledModel(path), false
 }
 
 // statisticsWords describes statistics for the report.

@@ -205,7 +205,7 @@ func TestReferenceFiles(t *testing.T) {
 	if err := os.WriteFile(pickle, []byte("\x80\x05\x95 and so on"), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	refused(t, "a Python pickle, as EDM2 writes", adm, "--ref", pickle)
+	refused(t, "Python pickle: ", adm, "--ref", pickle)
 }
 
 // TestEvalInterrupted: a cancelled measurement ends as interrupted, without results and without a file.

@@ -28,7 +28,8 @@ func inspectCommand(u *ui) *cobra.Command {
 		Short: "Say what a file or folder is",
 		Long: `Say what a file or folder is: a model (configuration, parameters, arithmetic and
 memory per level, how it was trained), a training run, other safetensors and
-npz files (arrays), a data set, a picture (and the parameters that made it), or
+npz files (arrays), a snapshot of EDM or SiD,
+other pickles and PyTorch files (arrays), a data set, a picture (and the parameters that made it), or
 an embedded model. The kind is found from the content, not from the name.`,
 		Example: `  diffuse inspect fashion
   diffuse inspect runs/mine
@@ -104,7 +105,7 @@ func inspect(arg string) (*finding, error) {
 	case bytes.HasPrefix(head, []byte("\x89PNG")):
 		return inspectPNG(arg)
 	case bytes.HasPrefix(head, []byte("PK\x03\x04")):
-		return inspectNPZ(arg)
+		return inspectZip(arg)
 	case bytes.HasPrefix(head, []byte("\x00\x00\x08")), bytes.HasPrefix(head, []byte("\x1f\x8b")):
 		return inspectData(arg)
 	case len(bytes.TrimSpace(head)) > 0 && bytes.TrimSpace(head)[0] == '{':
@@ -122,7 +123,7 @@ func inspectEmbedded(e zoo.Entry) (*finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	found, err := describeModel(f)
+	found, err := describeModelFile(f)
 	if err == nil {
 		found.fact("settings", "%s, %d steps, sigma %g to %g, rho %g, skip %s", e.Sampler, e.Steps, e.SigmaMax, e.SigmaMin, e.Rho, orNone(e.Skip))
 	}
@@ -231,10 +232,14 @@ func inspectMixture(path string) (*finding, error) {
 	return f, nil
 }
 
-func inspectNPZ(path string) (*finding, error) {
+// inspectZip tells numpy's archives from PyTorch's.
+func inspectZip(path string) (*finding, error) {
 	c, err := checkpoint.OpenNPZ(path)
-	if err != nil {
-		return nil, err
+	if err != nil || len(c.Names) == 0 {
+		if err == nil {
+			c.Close()
+		}
+		return inspectPickle(path)
 	}
 	defer c.Close()
 	return describeTensors("npz archive", c), nil
@@ -243,6 +248,9 @@ func inspectNPZ(path string) (*finding, error) {
 // inspectTensors opens a safetensors file: our models are described as such, others as lists of arrays.
 func inspectTensors(path string) (*finding, error) {
 	c, err := checkpoint.Open(path)
+	if err != nil && checkpoint.IsPickle(path) {
+		return inspectPickle(path)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("inspect: %w", err)
 	}
@@ -250,7 +258,7 @@ func inspectTensors(path string) (*finding, error) {
 	if !strings.HasPrefix(c.Meta["format"], "diffuse-model-") {
 		return describeTensors("safetensors file", c), nil
 	}
-	f, err := describeModel(c)
+	f, err := describeModelFile(c)
 	if err != nil {
 		return nil, fmt.Errorf("inspect %s: %w", path, err)
 	}

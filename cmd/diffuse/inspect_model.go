@@ -27,24 +27,31 @@ type modelCost struct {
 	Levels      []levelCost `json:"levels"`
 }
 
-// describeModel describes one of our model files without decoding its weights twice.
-func describeModel(c *checkpoint.File) (*finding, error) {
+// describeModelFile describes one of our model files without decoding its weights twice.
+func describeModelFile(c *checkpoint.File) (*finding, error) {
 	m, err := unet.ReadModel(c)
 	if err != nil {
 		return nil, err
 	}
+	return describeModel("diffuse model", m, c.Tensors), nil
+}
+
+// describeModel describes a network whose weights are stored as tensors.
+func describeModel(kind string, m *unet.Model, tensors map[string]*checkpoint.Tensor) *finding {
 	cfg, cost := m.Net.Config, networkCost(m.Net)
 	types := map[string]int{}
-	for _, t := range c.Tensors {
+	for _, t := range tensors {
 		types[string(t.DType)]++
 	}
-	f := &finding{Kind: "diffuse model"}
+	f := &finding{Kind: kind}
 	f.fact("network", "%s, %d×%d, %d channels, height and width multiples of %d", cfg.ModelType, cfg.Resolution, cfg.Resolution, cfg.InChannels, cfg.Multiple())
-	if cfg.LabelDim > 0 {
+	if cfg.LabelDim > 0 && len(m.Classes) == 0 {
+		f.fact("classes", "%d, without names", cfg.LabelDim)
+	} else if cfg.LabelDim > 0 {
 		f.fact("classes", "%d: %s", cfg.LabelDim, strings.Join(m.Classes, ", "))
 	}
 	f.fact("preconditioning", "%s, sigma_data %g", m.Precond, m.SigmaData)
-	f.fact("parameters", "%d in %d tensors, stored as %s", cost.Parameters, len(c.Tensors), strings.Join(sortedKeys(types), " and "))
+	f.fact("parameters", "%d in %d tensors, stored as %s", cost.Parameters, len(tensors), strings.Join(sortedKeys(types), " and "))
 	f.fact("arithmetic", "%.3f GFLOP per picture and evaluation", cost.GFLOP)
 	f.fact("activations", "about %.1f MB per picture to sample, %.1f MB to train", float64(cost.SampleBytes)/1e6, float64(cost.TrainBytes)/1e6)
 	f.fact("skip connections", "%d", m.Net.Skips())
@@ -67,7 +74,7 @@ func describeModel(c *checkpoint.File) (*finding, error) {
 			fmt.Sprintf("%.4f", l.GFLOP), percent(l.GFLOP, cost.GFLOP)})
 	}
 	f.value = map[string]any{"card": m.Card, "cost": cost, "skips": m.Net.Skips(), "stored_as": sortedKeys(types)}
-	return f, nil
+	return f
 }
 
 func percent(part, whole float64) string { return fmt.Sprintf("%.1f%%", 100*part/whole) }

@@ -43,9 +43,10 @@ type model struct {
 }
 
 // modelHelp explains the MODEL argument in help texts.
-const modelHelp = `MODEL is a model file (.safetensors), the folder of a training run (its
-newest snapshot is used), an embedded model by name, or an exactly solvable
-Gaussian mixture (*.gmm.json).`
+const modelHelp = `MODEL is a model file (.safetensors), a snapshot or training state of EDM or SiD
+(.pkl, .pt: nothing in it is executed), the folder of a training run (its newest
+snapshot is used), an embedded model by name, or an exactly solvable Gaussian
+mixture (*.gmm.json).`
 
 // openModel loads what a MODEL argument names. An empty name, which a script with an unset variable gives, is none.
 func openModel(arg string) (*model, error) {
