@@ -104,11 +104,14 @@ func TestHostilePickles(t *testing.T) {
 		if _, err := readPickle([]byte(b)); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: error %v, want one that says %q", c.name, err, c.want)
 		}
-		if d := time.Since(start); d > time.Second {
+		if d := time.Since(start); d > hang {
 			t.Errorf("%s: took %v", c.name, d)
 		}
 	}
 }
+
+// hang is a time that no small file takes, not even on a machine that is busy with other things.
+const hang = 10 * time.Second
 
 // TestPickleBombs: what refers to the same bytes over and over is stopped in time and memory.
 func TestPickleBombs(t *testing.T) {
@@ -135,7 +138,7 @@ func TestPickleBombs(t *testing.T) {
 		if err == nil {
 			t.Errorf("%s: was read", c.name)
 		}
-		if d, n := time.Since(start), after.TotalAlloc-before.TotalAlloc; d > 3*time.Second || n > 300<<20 {
+		if d, n := time.Since(start), after.TotalAlloc-before.TotalAlloc; d > hang || n > 300<<20 {
 			t.Errorf("%s: took %v and %d bytes", c.name, d, n)
 		}
 	}
@@ -261,7 +264,7 @@ func checkPickle(t *testing.T, b []byte) {
 	if n := after.TotalAlloc - before.TotalAlloc; n > 256<<20+64*uint64(len(b)) {
 		t.Fatalf("%d bytes allocated for a file of %d", n, len(b))
 	}
-	if d := time.Since(start); d > time.Second {
+	if d := time.Since(start); d > hang {
 		t.Fatalf("took %v", d)
 	}
 }
