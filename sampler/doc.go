@@ -7,7 +7,7 @@
 // is x/sqrt(1+sigma²). D(x; sigma) is a [Denoiser]'s estimate of the clean picture behind x, and
 // d = (x - D)/sigma is the slope dx/dsigma of the probability flow (EDM eq. 1 and 3). States are float64 and flat:
 // a batch of pictures one after the other. Every solver treats the numbers one by one, so a picture does not
-// depend on its neighbours in the batch.
+// depend on its neighbours in the batch; only [DPMAdaptive] looks at all of them to choose its steps.
 //
 // sigmas is a decreasing list; sigmas[0] is the level of the starting state x, which is unit noise times
 // sigmas[0]. n+1 levels make n steps. The last level is usually 0; a list that ends above 0 leaves that much
@@ -21,5 +21,6 @@
 //
 // A loop may print progress, save frames, check a context, or break. [Lookup] finds a solver by the names that
 // other tools give it; [All] is the whole table. [Counted] and [Guided] wrap denoisers. [GMM] is a denoiser with
-// a closed form, to measure solvers against. [BatchNoise] gives each picture its own stream of random numbers.
+// a closed form, to measure solvers against. [BatchNoise] gives each picture its own stream of random numbers, [BrownianNoise] its own
+// path, which does not depend on the number of steps.
 package sampler

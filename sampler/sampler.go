@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"iter"
 	"math"
+	"slices"
+	"strings"
 )
 
 // Denoiser writes into dst its estimate of the clean pictures behind x at noise level sigma > 0. dst and x have
@@ -19,7 +21,7 @@ type Sampler func(d Denoiser, x, sigmas []float64, o Options) iter.Seq[State]
 // the loop body and copy what you keep, since the next step overwrites them. Changing them corrupts the run.
 type State struct {
 	Step     int       // 1..n: how many steps are done
-	Sigma    float64   // noise level of X, sigmas[Step]
+	Sigma    float64   // noise level of X: sigmas[Step], but of a solver with [Info.OwnLevels] a level it chose
 	X        []float64 // the state after the step
 	Denoised []float64 // the denoiser's estimate at the start of the step (after churn, if any)
 }
@@ -37,6 +39,14 @@ type Options struct {
 	Order int `json:"order"`
 	// Variant names one of the forms of a solver that comes in several, "" for the first of [Info.Variants].
 	Variant string `json:"variant"`
+	// R is where inside a step, as a share of its length in ln sigma, the second evaluation of some solvers lies, above 0 and
+	// at most 1: one number for every step, or one number a step; none stands for 1/2.
+	R []float64 `json:"r"`
+
+	// Adaptive is what an adaptive solver chooses its steps by.
+	Adaptive Tolerance `json:"adaptive"`
+	// Attempt, if not nil, is told of every step that an adaptive solver tries.
+	Attempt func(Attempt) `json:"-"`
 
 	// Noise is called once per draw and only when the draw is used: never for Eta 0 and Churn 0, not for steps
 	// outside [ChurnMin, ChurnMax], not for a last step to 0. It may be nil where nothing is drawn.
@@ -53,9 +63,12 @@ func White(source func(dst []float64)) Noise {
 	return func(dst []float64, _, _ float64) { source(dst) }
 }
 
-// DefaultOptions returns the deterministic settings: no ancestral noise, no churn, no limits to it, noise scale 1.
+// DefaultOptions returns the deterministic settings: no ancestral noise, no churn, no limits to it, noise scale 1,
+// [DefaultTolerance].
 // ChurnMax is the largest float64 rather than infinity so that options can be stored as JSON.
-func DefaultOptions() Options { return Options{ChurnMax: math.MaxFloat64, NoiseScale: 1} }
+func DefaultOptions() Options {
+	return Options{ChurnMax: math.MaxFloat64, NoiseScale: 1, Adaptive: DefaultTolerance()}
+}
 
 // Validate reports the first setting that no solver can use: one that is negative, NaN or (ChurnMax apart)
 // infinite, or ChurnMin above ChurnMax while there is churn.
@@ -63,13 +76,24 @@ func (o Options) Validate() error {
 	for _, v := range []struct {
 		name  string
 		value float64
-	}{{"eta", o.Eta}, {"churn", o.Churn}, {"churn_min", o.ChurnMin}, {"churn_max", o.ChurnMax}, {"noise_scale", o.NoiseScale}} {
+	}{{"eta", o.Eta}, {"churn", o.Churn}, {"churn_min", o.ChurnMin}, {"churn_max", o.ChurnMax}, {"noise_scale", o.NoiseScale},
+		{"rtol", o.Adaptive.Relative}, {"atol", o.Adaptive.Absolute}, {"h_init", o.Adaptive.First}} {
 		if !(v.value >= 0) || math.IsInf(v.value, 0) && v.name != "churn_max" {
 			return fmt.Errorf("sampler: option %s is %v; it must be a finite number of 0 or more", v.name, v.value)
 		}
 	}
 	if o.Churn > 0 && o.ChurnMin > o.ChurnMax {
 		return fmt.Errorf("sampler: churn_min %v is above churn_max %v", o.ChurnMin, o.ChurnMax)
+	}
+	for _, r := range o.R {
+		if !(r > 0 && r <= 1) {
+			return fmt.Errorf("sampler: option r is %v; it must lie above 0 and not above 1", r)
+		}
+	}
+	for _, c := range []float64{o.Adaptive.P, o.Adaptive.I, o.Adaptive.D} {
+		if math.IsNaN(c) || math.IsInf(c, 0) {
+			return fmt.Errorf("sampler: coefficients of the step size controller are %v, %v, %v; they must be finite", o.Adaptive.P, o.Adaptive.I, o.Adaptive.D)
+		}
 	}
 	if o.Order < 0 {
 		return fmt.Errorf("sampler: option order is %d; it must be 0 or more", o.Order)
@@ -108,6 +132,41 @@ func check(name string, d Denoiser, x, sigmas []float64, o Options) {
 	if err := o.Validate(); err != nil {
 		panic(name + ": " + err.Error())
 	}
+}
+
+// orderUpTo is Order or the default; it panics on one above most, which [Info.Check] refuses.
+func (o Options) orderUpTo(name string, usual, most int) int {
+	switch {
+	case o.Order == 0:
+		return usual
+	case o.Order > most:
+		panic(fmt.Sprintf("%s: order %d; it has orders up to %d", name, o.Order, most))
+	}
+	return o.Order
+}
+
+// variantOf returns Variant or the first of those there are; it panics on an unknown one, which [Info.Check] refuses.
+func (o Options) variantOf(name string, known []string) string {
+	switch {
+	case o.Variant == "":
+		return known[0]
+	case !slices.Contains(known, o.Variant):
+		panic(fmt.Sprintf("%s: unknown variant %q; it has %s", name, o.Variant, strings.Join(known, ", ")))
+	}
+	return o.Variant
+}
+
+// r is R of step i, counted from 0.
+func (o Options) r(i int) float64 {
+	switch {
+	case len(o.R) == 0:
+		return 0.5
+	case len(o.R) == 1:
+		return o.R[0]
+	case i >= len(o.R):
+		panic(fmt.Sprintf("sampler: option r has %d values; step %d has none", len(o.R), i+1))
+	}
+	return o.R[i]
 }
 
 // draw fills dst with unit normals for the passage from one level to the next.

@@ -103,29 +103,35 @@ func finite(t *checkpoint.Tensor) ([]float64, error) {
 }
 
 // batch returns the starting noise of pictures [lo, hi) and a source of their later draws. step tells how many solver steps are
-// done: a draw in the step after that takes row `step` of step_noise, whether or not earlier steps drew.
-func (g *given) batch(lo, hi int, step *int) (start []float64, noise func([]float64), failed *error) {
+// done: step_noise has perStep rows a step, and a draw in the step after that takes the next of its own, whether or not earlier
+// steps drew.
+func (g *given) batch(lo, hi int, step *int, perStep int) (start []float64, noise sampler.Noise, failed *error) {
 	per := len(g.start) / g.count
 	failed = new(error)
-	drawn := -1
-	return slices.Clone(g.start[lo*per : hi*per]), func(dst []float64) {
+	at, drawn := -1, 0
+	return slices.Clone(g.start[lo*per : hi*per]), func(dst []float64, _, _ float64) {
+		if *step != at {
+			at, drawn = *step, 0
+		}
+		row := at*perStep + drawn
+		drawn++
 		switch {
 		case g.step == nil:
-			*failed = fmt.Errorf("the sampler draws noise in step %d, but the noise file has no step_noise", *step+1)
-		case *step >= g.steps:
-			*failed = fmt.Errorf("the sampler draws noise in step %d, but step_noise has %d rows", *step+1, g.steps)
-		case drawn == *step:
-			*failed = fmt.Errorf("the sampler draws noise twice in step %d; step_noise has one row a step", *step+1)
+			*failed = fmt.Errorf("the sampler draws noise in step %d, but the noise file has no step_noise", at+1)
+		case drawn > perStep:
+			*failed = fmt.Errorf("the sampler draws noise more often than %d times in step %d; step_noise has as many rows a step", perStep, at+1)
+		case row >= g.steps:
+			*failed = fmt.Errorf("the sampler draws noise in step %d, but step_noise has %d rows, %d a step", at+1, g.steps, perStep)
 		default:
-			copy(dst, g.step[(*step*g.count+lo)*per:])
-			drawn = *step
+			copy(dst, g.step[(row*g.count+lo)*per:])
 			return
 		}
 		clear(dst)
 	}, failed
 }
 
-// A trace collects every state of a run, all pictures together.
+// A trace collects every state of a run, all pictures together. Where the levels are not known before, it grows, and all pictures must be of
+// one batch.
 type trace struct {
 	count, per int
 	sigmas     []float64
@@ -147,7 +153,7 @@ func checkTrace(count, per int, sigmas []float64) error {
 }
 
 func newTrace(count, per int, sigmas []float64) *trace {
-	t := &trace{count: count, per: per, sigmas: sigmas}
+	t := &trace{count: count, per: per, sigmas: slices.Clip(sigmas)}
 	t.x = make([]float64, len(sigmas)*count*per)
 	t.denoised = make([]float64, (len(sigmas)-1)*count*per)
 	return t
@@ -163,6 +169,12 @@ func (t *trace) begin(lo int, unit []float64) {
 
 // add stores one step of pictures from lo on.
 func (t *trace) add(lo int, s sampler.State) {
+	if s.Step == len(t.sigmas) {
+		t.sigmas = append(t.sigmas, s.Sigma)
+		t.x = append(t.x, s.X...)
+		t.denoised = append(t.denoised, s.Denoised...)
+		return
+	}
 	copy(t.x[(s.Step*t.count+lo)*t.per:], s.X)
 	copy(t.denoised[((s.Step-1)*t.count+lo)*t.per:], s.Denoised)
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
 
 	"diffuse/sampler"
 )
@@ -20,7 +21,18 @@ type drawing struct {
 	options sampler.Options
 	sigmas  []float64
 	guide   *guide
+
+	brownian   bool // steps draw from one Brownian path per picture
+	shareSteps bool // an adaptive solver is given whole batches
+
+	// What rehearse finds; levels is the first alone and nfe 0 where they depend on the picture.
+	levels []float64 // that the solver steps between
+	nfe    int       // network evaluations per picture
+	spent  spent
 }
+
+// spent sums what was done, over pictures; steps are counted for adaptive solvers only.
+type spent struct{ evaluations, accepted, rejected int }
 
 // A guide is the second denoiser of guidance.
 type guide struct {
@@ -29,74 +41,104 @@ type guide struct {
 	from, to float64 // noise levels between which it acts
 }
 
-// denoiser returns the denoiser for one batch, guided if asked for.
-func (d *drawing) denoiser(batch []picture) sampler.Denoiser {
+// denoiser returns the denoiser for one batch, guided if asked for; it adds network evaluations to calls.
+func (d *drawing) denoiser(batch []picture, calls *int) sampler.Denoiser {
 	labels, none := make([]int, len(batch)), make([]int, len(batch))
 	for i, p := range batch {
 		labels[i], none[i] = p.Class, -1
 	}
-	main := d.model.denoiser(labels)
+	main := sampler.Counted(d.model.denoiser(labels), calls)
 	switch g := d.guide; {
 	case g == nil:
 		return main
 	case g.model == nil:
-		return sampler.Guided(main, d.model.denoiser(none), g.weight, g.from, g.to)
+		return sampler.Guided(main, sampler.Counted(d.model.denoiser(none), calls), g.weight, g.from, g.to)
 	default:
-		return sampler.Guided(main, g.model.denoiser(labels), g.weight, g.from, g.to)
+		return sampler.Guided(main, sampler.Counted(g.model.denoiser(labels), calls), g.weight, g.from, g.to)
 	}
 }
 
-// evaluations counts the network evaluations that each picture takes, by a run of the solver on one number.
-func (d *drawing) evaluations() int {
-	calls := 0
-	count := sampler.Counted(func(dst, x []float64, _ float64) { copy(dst, x) }, &calls)
+// rehearse finds the levels between which the solver steps and how often it evaluates the network, by a run on one number.
+func (d *drawing) rehearse() {
+	d.levels = d.sigmas[:1:1]
+	if d.sampler.Adaptive {
+		return
+	}
+	count := sampler.Counted(func(dst, x []float64, _ float64) { copy(dst, x) }, &d.nfe)
 	if g := d.guide; g != nil {
 		count = sampler.Guided(count, count, g.weight, g.from, g.to)
 	}
 	o := d.options
 	o.Noise = func([]float64, float64, float64) {}
-	for range d.sampler.Sampler(count, []float64{0}, d.sigmas, o) {
+	for s := range d.sampler.Sampler(count, []float64{0}, d.sigmas, o) {
+		d.levels = append(d.levels, s.Sigma)
 	}
-	return calls
 }
 
-// steps is the number of solver steps.
+// steps is the number of steps that were asked for.
 func (d *drawing) steps() int { return len(d.sigmas) - 1 }
+
+// share is how much of a run is done after a step.
+func (d *drawing) share(s sampler.State) float64 {
+	if !d.sampler.Adaptive {
+		return float64(s.Step) / float64(len(d.levels)-1)
+	}
+	last := d.sigmas[len(d.sigmas)-1]
+	if s.Sigma == last {
+		return 1
+	}
+	if last == 0 {
+		last = d.sigmas[len(d.sigmas)-2]
+	}
+	return math.Log(d.sigmas[0]/s.Sigma) / math.Log(d.sigmas[0]/last)
+}
 
 // draw runs the solver on one batch. start holds unit noise, N×C×H×W, and becomes the starting state; noise supplies the draws of
 // later steps. each is called after every step; the result, also N×C×H×W, is the caller's.
-func (d *drawing) draw(ctx context.Context, batch []picture, start []float64, noise func([]float64), each func(sampler.State) error) ([]float64, error) {
+func (d *drawing) draw(ctx context.Context, batch []picture, start []float64, noise sampler.Noise, each func(sampler.State) error) ([]float64, error) {
 	if len(start) != len(batch)*d.model.size() {
 		panic(fmt.Sprintf("draw: %d values of noise for %d pictures of %d", len(start), len(batch), d.model.size()))
 	}
 	for i := range start {
 		start[i] *= d.sigmas[0]
 	}
-	o := d.options
-	o.Noise = sampler.White(noise)
+	o, calls := d.options, 0
+	o.Noise = noise
+	o.Attempt = func(a sampler.Attempt) { d.spent.add(a, len(batch)) }
 	out := make([]float64, len(start))
-	for s := range d.sampler.Sampler(d.denoiser(batch), start, d.sigmas, o) {
+	for s := range d.sampler.Sampler(d.denoiser(batch, &calls), start, d.sigmas, o) {
 		if ctx.Err() != nil {
 			return nil, errInterrupted
 		}
 		if err := each(s); err != nil {
 			return nil, err
 		}
-		if s.Step == d.steps() {
-			copy(out, s.X)
-		}
+		copy(out, s.X)
 	}
+	d.spent.evaluations += calls * len(batch)
 	return out, nil
 }
 
 // seededNoise returns the starting noise of a batch and the source of its later draws. Each picture has its own streams, so
 // neither its neighbours nor the number of pictures matter.
-func (d *drawing) seededNoise(batch []picture) (start []float64, noise func([]float64)) {
+func (d *drawing) seededNoise(batch []picture) (start []float64, noise sampler.Noise) {
 	seeds := make([]uint64, len(batch))
 	for i, p := range batch {
 		seeds[i] = p.Seed
 	}
 	start = make([]float64, len(batch)*d.model.size())
 	sampler.BatchNoise(seeds, d.model.size(), "latent")(start)
-	return start, sampler.BatchNoise(seeds, d.model.size(), "step")
+	if d.brownian {
+		return start, sampler.BrownianNoise(seeds, d.model.size(), "step")
+	}
+	return start, sampler.White(sampler.BatchNoise(seeds, d.model.size(), "step"))
+}
+
+// add counts an attempt of a batch.
+func (s *spent) add(a sampler.Attempt, pictures int) {
+	if a.Accepted {
+		s.accepted += pictures
+	} else {
+		s.rejected += pictures
+	}
 }

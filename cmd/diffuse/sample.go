@@ -1,7 +1,6 @@
 package main
 
 import (
-	"math"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -20,8 +19,12 @@ type sampleOptions struct {
 
 	sampler string
 	grid    gridOptions
-	solver  sampler.Options // eta and churn
+	solver  sampler.Options
 	skip    string
+
+	stepNoise   string
+	shareSteps  bool
+	listSolvers bool
 
 	guidance float64
 	gnet     string
@@ -58,7 +61,7 @@ Without MODEL, the embedded model "fashion" draws clothes. Sampler, steps and
 noise range not given take the values that suit the model.
 
 A picture depends on its seed and these options only, not on --batch, --threads
-or the pictures drawn with it. Classes: without --class, seed s shows class
+or the pictures drawn with it (but see --share-steps). Classes: without --class, seed s shows class
 s mod K of a model with K classes (with --noise, picture i shows class i mod K);
 with a list, picture i shows element i mod the list's length.`,
 		Example: `  diffuse sample
@@ -72,6 +75,9 @@ with a list, picture i shows element i mod the list's length.`,
 		ValidArgsFunction: completeModel,
 		RunE: func(c *cobra.Command, args []string) error {
 			o.given = c.Flags().Changed
+			if o.listSolvers {
+				return listSamplers(u)
+			}
 			if err := o.contradictions(c.Flags()); err != nil {
 				return err
 			}
@@ -83,6 +89,7 @@ with a list, picture i shows element i mod the list's length.`,
 	}
 	o.bindDrawing(c)
 	o.bindOutputs(c.Flags())
+	c.Flags().BoolVar(&o.listSolvers, "list-samplers", false, "print the samplers with their aliases and options and stop")
 	return c
 }
 
@@ -102,13 +109,7 @@ func (o *sampleOptions) bindDrawing(c *cobra.Command) {
 	f.Float64Var(&o.grid.sigmaMax, "sigma-max", 0, "noise level where sampling starts (default: the model's)")
 	f.Float64Var(&o.grid.rho, "rho", 0, "exponent of the karras schedule (default: the model's)")
 	f.StringVar(&o.grid.list, "sigmas", "", "`LIST` of falling noise levels in place of a schedule, such as 80,5,0.5,0")
-	f.Float64Var(&o.solver.Eta, "eta", 0, "share of fresh noise in every step, for ddim and euler-ancestral (default: the sampler's)")
-	f.Float64Var(&o.solver.Churn, "s-churn", 0, "EDM's S_churn: noise added and removed again over the run, for ddim and heun")
-	f.Float64Var(&o.solver.ChurnMin, "s-min", o.solver.ChurnMin, "churn only at noise levels from here")
-	f.Float64Var(&o.solver.ChurnMax, "s-max", math.Inf(1), "churn only at noise levels up to here")
-	f.Float64Var(&o.solver.NoiseScale, "s-noise", o.solver.NoiseScale, "factor on all fresh noise")
-	f.IntVar(&o.solver.Order, "order", 0, "order of a solver that comes in several (default: the sampler's)")
-	f.StringVar(&o.solver.Variant, "variant", "", "form of a solver that comes in several (default: the sampler's)")
+	o.bindSolver(c)
 	f.StringVar(&o.skip, "skip", "", "skip weights: 0.7 for all, 0.55:1 from the deepest to the finest, or a list (default: the model's)")
 
 	f.Float64Var(&o.guidance, "guidance", o.guidance, "guidance `W`: gnet + W (model - gnet); 1 is none")
@@ -133,6 +134,9 @@ func (o *sampleOptions) bindOutputs(f *pflag.FlagSet) {
 // contradictions refuses flags that cannot both be meant.
 func (o *sampleOptions) contradictions(f *pflag.FlagSet) error {
 	if err := conflict(f, "seeds", "num", "noise"); err != nil {
+		return err
+	}
+	if err := conflict(f, "noise", "step-noise"); err != nil {
 		return err
 	}
 	if err := conflicts(f, "sigmas", "steps", "schedule", "sigma-min", "sigma-max", "rho"); err != nil {

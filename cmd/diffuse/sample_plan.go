@@ -14,7 +14,6 @@ type samplePlan struct {
 	batch    int
 	given    *given // --noise, or nil
 	skip     string
-	nfe      int
 
 	picture, outdir, npz, trace string // outputs, "" = not wanted
 	columns, scale              int
@@ -44,7 +43,7 @@ func (o *sampleOptions) planDrawing(u *ui, m *model) (*samplePlan, error) {
 	if err := o.planPictures(u, p); err != nil {
 		return nil, err
 	}
-	p.nfe = p.evaluations()
+	p.rehearse()
 	return p, nil
 }
 
@@ -59,7 +58,12 @@ func (o *sampleOptions) planSolver(p *samplePlan) error {
 	if p.sampler, err = sampler.Lookup(name); err != nil {
 		return usageError{err}
 	}
-	if !o.given("steps") {
+	switch {
+	case p.sampler.Adaptive && o.given("steps"):
+		return withHint(usagef("--steps has no effect with --sampler %s", p.sampler.Name), "it takes as many as --rtol and --atol need")
+	case p.sampler.Adaptive:
+		g.steps = 2 // from the highest level to the lowest, and on to 0
+	case !o.given("steps"):
 		g.steps = d.Steps
 	}
 	if !o.given("sigma-min") {
@@ -74,43 +78,7 @@ func (o *sampleOptions) planSolver(p *samplePlan) error {
 	if p.sigmas, err = g.sigmas(p.model.precond); err != nil {
 		return err
 	}
-	p.options = p.sampler.Options()
-	for _, f := range []struct {
-		flag     string
-		dst, src *float64
-		used     bool
-	}{
-		{"eta", &p.options.Eta, &o.solver.Eta, p.sampler.UsesEta},
-		{"s-churn", &p.options.Churn, &o.solver.Churn, p.sampler.UsesChurn},
-		{"s-min", &p.options.ChurnMin, &o.solver.ChurnMin, p.sampler.UsesChurn},
-		{"s-max", &p.options.ChurnMax, &o.solver.ChurnMax, p.sampler.UsesChurn},
-		{"s-noise", &p.options.NoiseScale, &o.solver.NoiseScale, p.sampler.UsesChurn || p.sampler.UsesEta},
-	} {
-		if !o.given(f.flag) {
-			continue
-		}
-		if !f.used {
-			return withHint(usagef("--%s has no effect with --sampler %s", f.flag, p.sampler.Name), "samplers that use it: %s", usersOf(f.flag))
-		}
-		// An upper limit of infinity is what people type for "no limit".
-		*f.dst = math.Min(*f.src, math.MaxFloat64)
-	}
-	p.options.Order, p.options.Variant = o.solver.Order, o.solver.Variant
-	if err := p.sampler.Check(p.options); err != nil {
-		return usageError{err}
-	}
-	return nil
-}
-
-// usersOf lists the samplers that a solver flag has an effect on.
-func usersOf(flag string) string {
-	names := ""
-	for _, i := range sampler.All() {
-		if (flag == "eta" || flag == "s-noise") && i.UsesEta || flag != "eta" && i.UsesChurn {
-			names += ", " + i.Name
-		}
-	}
-	return names[2:]
+	return o.planOptions(p)
 }
 
 // planSkips applies --skip, or the model's own skip weights.

@@ -3,10 +3,13 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"slices"
 	"strings"
 	"time"
+
+	"diffuse/sampler"
 )
 
 // A sampleReport says how pictures are or were made: the --dry-run and --json output, and, for single pictures, their metadata.
@@ -16,12 +19,15 @@ type sampleReport struct {
 	Model     string       `json:"model"`
 	ModelSHA  string       `json:"model_sha256,omitempty"`
 	Sampler   string       `json:"sampler"`
-	Steps     int          `json:"steps"`
-	NFE       int          `json:"nfe"` // network evaluations per picture
+	Steps     int          `json:"steps,omitempty"` // of an adaptive solver, steps and nfe are means and known after the run
+	NFE       int          `json:"nfe,omitempty"`   // network evaluations per picture
 	Sigmas    []float64    `json:"sigmas"`
 	Eta       float64      `json:"eta,omitempty"`
 	Order     int          `json:"order,omitempty"`
 	Variant   string       `json:"variant,omitempty"`
+	R         []float64    `json:"r,omitempty"`
+	StepNoise string       `json:"step_noise,omitempty"` // absent: white
+	Adaptive  *adaptive    `json:"adaptive,omitempty"`
 	Churn     *churnReport `json:"churn,omitempty"`
 	Skip      string       `json:"skip,omitempty"`
 	Guidance  *guideReport `json:"guidance,omitempty"`
@@ -45,6 +51,16 @@ type churnReport struct {
 	NoiseScale float64 `json:"s_noise"`
 }
 
+// adaptive says what steps were chosen by; counts are sums over the pictures and stand in reports of a whole run only, since a picture's bytes
+// depend on its own alone.
+type adaptive struct {
+	sampler.Tolerance
+	SharedBy    int `json:"shared_by,omitempty"` // pictures whose steps are chosen together
+	Evaluations int `json:"evaluations,omitempty"`
+	Accepted    int `json:"accepted,omitempty"`
+	Rejected    int `json:"rejected,omitempty"`
+}
+
 type guideReport struct {
 	Weight float64  `json:"weight"`
 	Model  string   `json:"gnet,omitempty"` // empty: the model itself without a class
@@ -65,11 +81,20 @@ func (p *samplePlan) report(pictures []picture) sampleReport {
 	r := sampleReport{
 		Version: v.Version, Kernels: v.Kernels, Model: p.model.name, ModelSHA: p.model.sha,
 		Sampler: p.sampler.Name, Steps: p.steps(), NFE: p.nfe, Sigmas: p.sigmas,
-		Eta: p.options.Eta, Order: p.options.Order, Variant: p.options.Variant, Skip: p.skip,
+		Eta: p.options.Eta, Order: p.options.Order, Variant: p.options.Variant, R: p.options.R, Skip: p.skip,
 		Height: p.model.height, Width: p.model.width, Channels: p.model.channels, Pictures: len(pictures), Noise: p.given != nil,
 	}
 	if o := p.options; o.Churn > 0 {
 		r.Churn = &churnReport{o.Churn, o.ChurnMin, o.ChurnMax, o.NoiseScale}
+	}
+	if p.brownian && p.options.Eta > 0 && p.given == nil {
+		r.StepNoise = "brownian"
+	}
+	if p.sampler.Adaptive {
+		r.Steps, r.Adaptive = 0, &adaptive{Tolerance: p.options.Adaptive}
+		if p.shareSteps {
+			r.Adaptive.SharedBy = min(p.batch, len(p.pictures))
+		}
 	}
 	if g := p.guide; g != nil {
 		r.Guidance = &guideReport{Weight: g.weight, From: g.from}
@@ -118,8 +143,12 @@ func (p *samplePlan) metadata(pictures []picture) map[string]string {
 	if err != nil { // numbers are finite, so this is our bug
 		panic(err)
 	}
-	line := fmt.Sprintf("Steps: %d, Sampler: %s, Seed: %s, Size: %dx%d, Model: %s, Model hash: %s, Version: diffuse %s",
-		r.Steps, r.Sampler, r.Seeds, r.Width, r.Height, r.Model, r.ModelSHA, r.Version)
+	steps := fmt.Sprintf("Steps: %d, ", r.Steps)
+	if r.Steps == 0 {
+		steps = ""
+	}
+	line := steps + fmt.Sprintf("Sampler: %s, Seed: %s, Size: %dx%d, Model: %s, Model hash: %s, Version: diffuse %s",
+		r.Sampler, r.Seeds, r.Width, r.Height, r.Model, r.ModelSHA, r.Version)
 	return map[string]string{"diffuse": string(b), "parameters": line}
 }
 
@@ -156,7 +185,11 @@ func (p *samplePlan) planOutputs(o *sampleOptions) error {
 		}
 	}
 	if p.trace != "" {
-		if err := checkTrace(len(p.pictures), p.model.size(), p.sigmas); err != nil {
+		if p.sampler.Adaptive && len(p.pictures) > p.batch {
+			err := usagef("--trace: %s steps each picture between levels of its own, and a trace has room for one list", p.sampler.Name)
+			return withHint(err, "trace one picture, or let one batch share its steps: --share-steps, --batch %d", len(p.pictures))
+		}
+		if err := checkTrace(len(p.pictures), p.model.size(), p.levels); err != nil {
 			return err
 		}
 	}
@@ -197,8 +230,15 @@ func (p *samplePlan) announce(u *ui) error {
 	if len(r.Classes) > 0 {
 		say("classes", "%s", strings.Join(r.Classes, ", "))
 	}
-	say("sampler", "%s, %d steps, %d network evaluations per picture (NFE)", r.Sampler, r.Steps, r.NFE)
+	if a := r.Adaptive; a != nil {
+		say("sampler", "%s, steps by tolerance (rtol %g, atol %g)", r.Sampler, a.Relative, a.Absolute)
+	} else {
+		say("sampler", "%s, %d steps, %d network evaluations per picture (NFE)", r.Sampler, r.Steps, r.NFE)
+	}
 	say("sigmas", "%s", formatFloats(r.Sigmas))
+	if p.sampler.OwnLevels && r.Adaptive == nil {
+		say("levels", "%s", formatFloats(p.levels))
+	}
 	if r.Skip != "" {
 		say("skip", "%s", r.Skip)
 	}
@@ -224,6 +264,10 @@ func (p *samplePlan) conclude(u *ui, took time.Duration) error {
 	r := p.report(p.pictures)
 	r.Outputs, r.Seconds = p.outputs(), took.Seconds()
 	r.PerSecond = float64(r.Pictures) / max(r.Seconds, 1e-9)
+	if a := r.Adaptive; a != nil {
+		a.Evaluations, a.Accepted, a.Rejected = p.spent.evaluations, p.spent.accepted, p.spent.rejected
+		r.NFE, r.Steps = mean(a.Evaluations, r.Pictures), mean(a.Accepted, r.Pictures)
+	}
 	if u.json {
 		return u.result(r)
 	}
@@ -241,3 +285,6 @@ func (p *samplePlan) conclude(u *ui, took time.Duration) error {
 		strings.Join(places, ", "), r.Pictures, plural, r.Model, r.Sampler, r.Steps, r.NFE, r.Seconds, r.PerSecond)
 	return nil
 }
+
+// mean is the rounded mean of a sum over n pictures.
+func mean(sum, n int) int { return int(math.Round(float64(sum) / float64(n))) }

@@ -50,7 +50,7 @@ func (p *samplePlan) drawAll(ctx context.Context, u *ui, out *collected) error {
 	defer bar.finish()
 	var states *trace
 	if p.trace != "" {
-		states = newTrace(len(p.pictures), p.model.size(), p.sigmas)
+		states = newTrace(len(p.pictures), p.model.size(), p.levels)
 	}
 	for lo := 0; lo < len(p.pictures); lo += p.batch {
 		batch := p.pictures[lo:min(lo+p.batch, len(p.pictures))]
@@ -71,10 +71,10 @@ func (p *samplePlan) drawAll(ctx context.Context, u *ui, out *collected) error {
 // drawBatch draws the pictures from number lo on, N×C×H×W.
 func (p *samplePlan) drawBatch(ctx context.Context, lo int, batch []picture, states *trace, bar *progress) ([]float64, error) {
 	step := 0
-	start, noise := []float64(nil), (func([]float64))(nil)
+	start, noise := []float64(nil), sampler.Noise(nil)
 	failed := new(error)
 	if p.given != nil {
-		start, noise, failed = p.given.batch(lo, lo+len(batch), &step)
+		start, noise, failed = p.given.batch(lo, lo+len(batch), &step, max(1, p.sampler.Draws))
 	} else {
 		start, noise = p.seededNoise(batch)
 	}
@@ -89,7 +89,7 @@ func (p *samplePlan) drawBatch(ctx context.Context, lo int, batch []picture, sta
 		if states != nil {
 			states.add(lo, s)
 		}
-		bar.set(float64(lo)+float64(len(batch)*s.Step)/float64(p.steps()), "")
+		bar.set(float64(lo)+float64(len(batch))*p.share(s), "")
 		return nil
 	})
 }
@@ -151,7 +151,7 @@ const (
 func (p *samplePlan) checkFinite(pic picture, values []float64) error {
 	for i, v := range values {
 		if math.IsNaN(v) || math.IsInf(v, 0) {
-			err := fmt.Errorf("the picture of seed %d is %v at element %d after %d steps", pic.Seed, v, i, p.steps())
+			err := fmt.Errorf("the picture of seed %d is %v at element %d", pic.Seed, v, i)
 			return withHint(err, "weights that are not finite, or extreme --sigmas, --guidance or --skip, do this")
 		}
 	}

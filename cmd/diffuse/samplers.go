@@ -1,0 +1,182 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"diffuse/sampler"
+)
+
+// solverFlags are the flags of the solvers' options, by the options' names in JSON.
+var solverFlags = map[string]string{
+	"eta": "eta", "churn": "s-churn", "churn_min": "s-min", "churn_max": "s-max", "noise_scale": "s-noise",
+	"order": "order", "variant": "variant", "r": "r",
+	"rtol": "rtol", "atol": "atol", "h_init": "h-init", "pcoeff": "pcoeff", "icoeff": "icoeff", "dcoeff": "dcoeff",
+}
+
+// flagsOf lists the flags that have an effect on a solver.
+func flagsOf(i sampler.Info) []string {
+	flags := []string{}
+	for _, name := range i.Effects() {
+		flags = append(flags, solverFlags[name])
+	}
+	if i.UsesEta {
+		flags = append(flags, "step-noise")
+	}
+	if i.Adaptive {
+		flags = append(flags, "share-steps")
+	}
+	return flags
+}
+
+// usersOf lists the samplers that a solver flag has an effect on.
+func usersOf(flag string) string {
+	var names []string
+	for _, i := range sampler.All() {
+		if slices.Contains(flagsOf(i), flag) {
+			names = append(names, i.Name)
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+// stepNoises are the values of --step-noise.
+var stepNoises = []string{"white\tindependent draws", "brownian\tone path per picture, so that pictures converge as steps grow"}
+
+// bindSolver adds the flags of the solvers' options.
+func (o *sampleOptions) bindSolver(c *cobra.Command) {
+	f, s := c.Flags(), &o.solver
+	f.Float64Var(&s.Eta, "eta", 0, "share of fresh noise in every step (default: the sampler's)")
+	f.Float64Var(&s.Churn, "s-churn", 0, "EDM's S_churn: noise added and removed again over the run")
+	f.Float64Var(&s.ChurnMin, "s-min", s.ChurnMin, "churn only at noise levels from here")
+	f.Float64Var(&s.ChurnMax, "s-max", math.Inf(1), "churn only at noise levels up to here")
+	f.Float64Var(&s.NoiseScale, "s-noise", s.NoiseScale, "factor on all fresh noise")
+	f.IntVar(&s.Order, "order", 0, "order of a solver that comes in several (default: the sampler's)")
+	f.StringVar(&s.Variant, "variant", "", "form of a solver that comes in several (default: the sampler's)")
+	f.Float64SliceVar(&s.R, "r", nil, "place in the step, 0 to 1 in ln sigma, of the second evaluation; one number or one a step (default 0.5)")
+	f.Float64Var(&s.Adaptive.Relative, "rtol", s.Adaptive.Relative, "allowed error of a step of an adaptive solver, relative to the state")
+	f.Float64Var(&s.Adaptive.Absolute, "atol", s.Adaptive.Absolute, "allowed error where that is less")
+	f.Float64Var(&s.Adaptive.First, "h-init", s.Adaptive.First, "first step of an adaptive solver in ln sigma")
+	f.Float64Var(&s.Adaptive.P, "pcoeff", s.Adaptive.P, "proportional part of its step size controller")
+	f.Float64Var(&s.Adaptive.I, "icoeff", s.Adaptive.I, "integral part")
+	f.Float64Var(&s.Adaptive.D, "dcoeff", s.Adaptive.D, "derivative part")
+	f.BoolVar(&o.shareSteps, "share-steps", false, "an adaptive solver chooses steps for a whole batch, so that pictures depend on their neighbours")
+	f.StringVar(&o.stepNoise, "step-noise", "", "noise of stochastic steps: "+strings.Join(plainNames(stepNoises), ", ")+" (default: the sampler's)")
+	c.RegisterFlagCompletionFunc("step-noise", completeWith(stepNoises))
+}
+
+// planOptions takes the solver options that were given and refuses those that p.sampler does not have.
+func (o *sampleOptions) planOptions(p *samplePlan) error {
+	have := flagsOf(p.sampler)
+	for _, flag := range append(sortedFlags(), "step-noise", "share-steps") {
+		if o.given(flag) && !slices.Contains(have, flag) {
+			err := usagef("--%s has no effect with --sampler %s", flag, p.sampler.Name)
+			return withHint(err, "samplers that use it: %s", usersOf(flag))
+		}
+	}
+	eta := p.sampler.Eta
+	if o.given("eta") {
+		eta = o.solver.Eta
+	}
+	p.options = o.solver
+	p.options.Eta = eta
+	// An upper limit of infinity is what people type for "no limit".
+	p.options.ChurnMax = math.Min(o.solver.ChurnMax, math.MaxFloat64)
+	if err := p.sampler.Check(p.options); err != nil {
+		return usageError{err}
+	}
+	if n := len(p.options.R); n > 1 && n != p.steps() {
+		return usagef("--r has %d numbers for %d steps", n, p.steps())
+	}
+	p.brownian = p.sampler.Brownian
+	if o.given("step-noise") {
+		if !slices.Contains(plainNames(stepNoises), o.stepNoise) {
+			return unknownName("step noise", o.stepNoise, plainNames(stepNoises))
+		}
+		p.brownian = o.stepNoise == "brownian"
+	}
+	p.shareSteps = o.shareSteps
+	if p.sampler.Adaptive && !p.shareSteps {
+		p.batch = 1
+	}
+	return nil
+}
+
+// sortedFlags lists the values of solverFlags.
+func sortedFlags() []string {
+	var flags []string
+	for _, f := range solverFlags {
+		flags = append(flags, f)
+	}
+	slices.Sort(flags)
+	return flags
+}
+
+// samplerRow is one row of --list-samplers.
+type samplerRow struct {
+	Name       string   `json:"name"`
+	Aliases    []string `json:"aliases"`
+	Order      int      `json:"order"` // of convergence
+	Orders     []int    `json:"orders,omitempty"`
+	Variants   []string `json:"variants,omitempty"`
+	NFE        int      `json:"nfe_per_step,omitempty"` // absent: by tolerance
+	Stochastic bool     `json:"stochastic"`
+	Flags      []string `json:"flags"`
+	About      string   `json:"about"`
+	Source     string   `json:"source"`
+}
+
+// listSamplers is --list-samplers.
+func listSamplers(u *ui) error {
+	var rows []samplerRow
+	for _, i := range sampler.All() {
+		r := samplerRow{Name: i.Name, Aliases: append([]string{}, i.Aliases...), Order: i.ConvergenceOrder(i.Options()), Variants: i.Variants,
+			Stochastic: i.Stochastic, Flags: flagsOf(i), About: i.About, Source: i.Source}
+		for p := max(1, i.MinOrder); p <= i.MaxOrder; p++ {
+			r.Orders = append(r.Orders, p)
+		}
+		if i.NFE != nil {
+			r.NFE = i.NFE(1001) - i.NFE(1000)
+		}
+		rows = append(rows, r)
+	}
+	if u.json {
+		return u.result(rows)
+	}
+	w := tabwriter.NewWriter(u.stdout, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(w, "name\torder\tNFE/step\tstochastic\toptions\taliases")
+	for _, r := range rows {
+		nfe, stochastic := "by tolerance", "no"
+		if r.NFE > 0 {
+			nfe = fmt.Sprint(r.NFE)
+		}
+		if r.Stochastic {
+			stochastic = "yes"
+		}
+		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\t%s\n", r.Name, r.Order, nfe, stochastic, r.options(), strings.Join(r.Aliases, ", "))
+	}
+	return w.Flush()
+}
+
+// options writes the flags with the values that can be chosen.
+func (r samplerRow) options() string {
+	var parts []string
+	for _, f := range r.Flags {
+		switch f {
+		case "order":
+			f += fmt.Sprintf("=%d-%d", r.Orders[0], r.Orders[len(r.Orders)-1])
+		case "variant":
+			f += "=" + strings.Join(r.Variants, "|")
+		}
+		parts = append(parts, f)
+	}
+	if len(parts) == 0 {
+		return "-"
+	}
+	return strings.Join(parts, " ")
+}
