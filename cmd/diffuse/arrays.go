@@ -167,6 +167,9 @@ func (t *trace) begin(lo int, unit []float64) {
 	}
 }
 
+// end: the last step is the result.
+func (t *trace) end(int, []float64) {}
+
 // add stores one step of pictures from lo on.
 func (t *trace) add(lo int, s sampler.State) {
 	if s.Step == len(t.sigmas) {

@@ -32,10 +32,18 @@ type sampleOptions struct {
 
 	outdir, picture, npz string
 	columns, scale       int
+	animate, animateShow string
+	preview              bool
+	skipExisting         bool
+	noMetadata           bool
 	noise, trace         string
 	dryRun               bool
 
-	given func(flag string) bool // whether the user typed a flag
+	given   func(flag string) bool // whether the user typed a flag
+	drawing []*pflag.Flag          // those that say what is drawn, and how
+
+	paramsFrom string
+	wantSHA    string // of the model that --params-from tells of
 }
 
 // defaultBatch is the number of pictures computed together unless --batch says otherwise.
@@ -45,7 +53,7 @@ const defaultBatch = 16
 const defaultPicture = "diffuse.png"
 
 func newSampleOptions() *sampleOptions {
-	return &sampleOptions{batch: defaultBatch, grid: defaultGrid(), solver: sampler.DefaultOptions(), guidance: 1, scale: 1}
+	return &sampleOptions{batch: defaultBatch, grid: defaultGrid(), solver: sampler.DefaultOptions(), guidance: 1, scale: 1, animateShow: showStates}
 }
 
 func sampleCommand(u *ui) *cobra.Command {
@@ -78,13 +86,20 @@ with a list, picture i shows element i mod the list's length.`,
 			if o.listSolvers {
 				return listSamplers(u)
 			}
+			modelArg := zoo.Default
+			if len(args) > 0 {
+				modelArg = args[0]
+			}
+			if c.Flags().Changed("params-from") {
+				var err error
+				if modelArg, err = o.recall(u, c.Flags(), args); err != nil {
+					return err
+				}
+			}
 			if err := o.contradictions(c.Flags()); err != nil {
 				return err
 			}
-			if len(args) == 0 {
-				return runSample(c.Context(), u, o, zoo.Default)
-			}
-			return runSample(c.Context(), u, o, args[0])
+			return runSample(c.Context(), u, o, modelArg)
 		},
 	}
 	o.bindDrawing(c)
@@ -97,6 +112,7 @@ with a list, picture i shows element i mod the list's length.`,
 // model say so.
 func (o *sampleOptions) bindDrawing(c *cobra.Command) {
 	f := c.Flags()
+	defer o.noteDrawing(f, flagNames(f))
 	f.StringVar(&o.seeds, "seeds", "", "`LIST` of seeds such as 0-63,100; one picture each (default: enough for the grid)")
 	f.IntVar(&o.num, "num", 0, "number of pictures: seeds 0 to num-1")
 	f.StringVar(&o.class, "class", "", "`LIST` of class names or numbers, or none (default: all classes in turn)")
@@ -119,6 +135,21 @@ func (o *sampleOptions) bindDrawing(c *cobra.Command) {
 	c.RegisterFlagCompletionFunc("schedule", completeWith(scheduleNames()))
 }
 
+// noteDrawing remembers the flags of f that it had not before.
+func (o *sampleOptions) noteDrawing(f *pflag.FlagSet, before map[string]bool) {
+	f.VisitAll(func(flag *pflag.Flag) {
+		if !before[flag.Name] {
+			o.drawing = append(o.drawing, flag)
+		}
+	})
+}
+
+func flagNames(f *pflag.FlagSet) map[string]bool {
+	names := map[string]bool{}
+	f.VisitAll(func(flag *pflag.Flag) { names[flag.Name] = true })
+	return names
+}
+
 // bindOutputs adds the flags that say where pictures go.
 func (o *sampleOptions) bindOutputs(f *pflag.FlagSet) {
 	f.StringVar(&o.outdir, "outdir", "", "`FOLDER` for one PNG a seed, 000017.png; same names are overwritten")
@@ -126,6 +157,12 @@ func (o *sampleOptions) bindOutputs(f *pflag.FlagSet) {
 	f.StringVar(&o.npz, "npz", "", "`FILE` for arrays arr_0 (uint8, N x H x W x C) and arr_1 (int64 labels)")
 	f.IntVar(&o.columns, "columns", 0, "columns of the grid (default: one per class, or square)")
 	f.IntVar(&o.scale, "scale", o.scale, "enlarge the grid by a whole number")
+	f.StringVar(&o.animate, "animate", "", "`FILE` (.gif, or .png and .apng for animated PNG) that shows the grid after every step")
+	f.StringVar(&o.animateShow, "animate-show", o.animateShow, "x, the states from noise to picture, or denoised, what the network takes to be behind them")
+	f.BoolVar(&o.preview, "preview", false, "show the pictures in the terminal while they are drawn")
+	f.BoolVar(&o.skipExisting, "skip-existing", false, "draw only the pictures that --outdir does not have")
+	f.BoolVar(&o.noMetadata, "no-metadata", false, "do not write into PNG files how they were made")
+	f.StringVar(&o.paramsFrom, "params-from", "", "`PICTURE`, a PNG file of diffuse, whose seeds, classes and options are used where others are not given")
 	f.StringVar(&o.noise, "noise", "", "`FILE.safetensors` with noise (N x C x H x W, unit variance), and perhaps step_noise and label, in place of seeds")
 	f.StringVar(&o.trace, "trace", "", "`FILE.safetensors` for sigmas, x and denoised of every step")
 	f.BoolVar(&o.dryRun, "dry-run", false, "say what would be done and stop")
@@ -138,6 +175,9 @@ func (o *sampleOptions) contradictions(f *pflag.FlagSet) error {
 	}
 	if err := conflict(f, "noise", "step-noise"); err != nil {
 		return err
+	}
+	if err := conflicts(f, "skip-existing", "grid", "npz", "trace", "animate"); err != nil {
+		return withHint(err, "files of all pictures need them all drawn")
 	}
 	if err := conflicts(f, "sigmas", "steps", "schedule", "sigma-min", "sigma-max", "rho"); err != nil {
 		return err
@@ -155,10 +195,14 @@ func (o *sampleOptions) contradictions(f *pflag.FlagSet) error {
 		return usagef("--columns is %d, want 1 or more", o.columns)
 	case f.Changed("gnet") && !f.Changed("guidance"):
 		return withHint(usagef("--gnet without --guidance has no effect"), "add --guidance W, for example 1.5")
+	case f.Changed("animate-show") && !f.Changed("animate"):
+		return usagef("--animate-show without --animate has no effect")
+	case o.skipExisting && !f.Changed("outdir"):
+		return usagef("--skip-existing without --outdir has no effect")
 	case f.Changed("guidance-interval") && !f.Changed("guidance"):
 		return withHint(usagef("--guidance-interval without --guidance has no effect"), "add --guidance W, for example 1.5")
 	}
-	for _, name := range []string{"grid", "outdir", "npz", "trace", "noise", "seeds", "sigmas", "class", "skip", "gnet"} {
+	for _, name := range []string{"grid", "outdir", "npz", "trace", "animate", "params-from", "noise", "seeds", "sigmas", "class", "skip", "gnet"} {
 		if f.Changed(name) && f.Lookup(name).Value.String() == "" {
 			return usagef("--%s is empty", name)
 		}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/spf13/pflag"
+
 	"diffuse/sampler"
 )
 
@@ -15,8 +17,11 @@ type samplePlan struct {
 	given    *given // --noise, or nil
 	skip     string
 
-	picture, outdir, npz, trace string // outputs, "" = not wanted
-	columns, scale              int
+	picture, outdir, npz, trace, animate string // outputs, "" = not wanted
+	columns, scale                       int
+	animateShow                          string
+	preview, skipExisting, noMetadata    bool
+	flags                                []*pflag.Flag // those that say what is drawn, and how
 }
 
 // plan resolves the options against a model, outputs included. It reads files but writes none.
@@ -25,16 +30,20 @@ func (o *sampleOptions) plan(u *ui, modelArg string) (*samplePlan, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.wantSHA != "" && m.sha != o.wantSHA {
+		return nil, fmt.Errorf("--params-from: %s was drawn by a model with SHA-256 %s; that of %s is %s", o.paramsFrom, o.wantSHA, m.name, m.sha)
+	}
 	p, err := o.planDrawing(u, m)
 	if err != nil {
 		return nil, err
 	}
-	return p, p.planOutputs(o)
+	return p, p.planOutputs(u, o)
 }
 
 // planDrawing resolves what is drawn, and how.
 func (o *sampleOptions) planDrawing(u *ui, m *model) (*samplePlan, error) {
-	p := &samplePlan{drawing: drawing{model: m}, batch: o.batch, outdir: o.outdir, npz: o.npz, trace: o.trace, picture: o.picture, scale: o.scale}
+	p := &samplePlan{drawing: drawing{model: m}, batch: o.batch, outdir: o.outdir, npz: o.npz, trace: o.trace, picture: o.picture, scale: o.scale,
+		animate: o.animate, animateShow: o.animateShow, preview: o.preview, skipExisting: o.skipExisting, noMetadata: o.noMetadata, flags: o.drawing}
 	for _, step := range []func(*samplePlan) error{o.planSolver, o.planSkips, o.planGuidance} {
 		if err := step(p); err != nil {
 			return nil, err

@@ -14,34 +14,38 @@ import (
 
 // A sampleReport says how pictures are or were made: the --dry-run and --json output, and, for single pictures, their metadata.
 type sampleReport struct {
-	Version   string       `json:"version"`
-	Kernels   string       `json:"kernels"`
-	Model     string       `json:"model"`
-	ModelSHA  string       `json:"model_sha256,omitempty"`
-	Sampler   string       `json:"sampler"`
-	Steps     int          `json:"steps,omitempty"` // of an adaptive solver, steps and nfe are means and known after the run
-	NFE       int          `json:"nfe,omitempty"`   // network evaluations per picture
-	Sigmas    []float64    `json:"sigmas"`
-	Eta       float64      `json:"eta,omitempty"`
-	Order     int          `json:"order,omitempty"`
-	Variant   string       `json:"variant,omitempty"`
-	R         []float64    `json:"r,omitempty"`
-	StepNoise string       `json:"step_noise,omitempty"` // absent: white
-	Adaptive  *adaptive    `json:"adaptive,omitempty"`
-	Churn     *churnReport `json:"churn,omitempty"`
-	Skip      string       `json:"skip,omitempty"`
-	Guidance  *guideReport `json:"guidance,omitempty"`
-	Height    int          `json:"height"`
-	Width     int          `json:"width"`
-	Channels  int          `json:"channels"`
-	Pictures  int          `json:"pictures"`
-	Seeds     string       `json:"seeds,omitempty"`   // as a list that --seeds reads
-	Classes   []string     `json:"classes,omitempty"` // the distinct ones, in order of appearance
-	Noise     bool         `json:"noise_from_file,omitempty"`
-	Outputs   *outputs     `json:"outputs,omitempty"`
-	DryRun    bool         `json:"dry_run,omitempty"`
-	Seconds   float64      `json:"seconds,omitempty"`
-	PerSecond float64      `json:"pictures_per_second,omitempty"`
+	Version   string            `json:"version"`
+	Kernels   string            `json:"kernels"`
+	Model     string            `json:"model"`
+	ModelSHA  string            `json:"model_sha256,omitempty"`
+	Sampler   string            `json:"sampler"`
+	Steps     int               `json:"steps,omitempty"` // of an adaptive solver, steps and nfe are means and known after the run
+	NFE       int               `json:"nfe,omitempty"`   // network evaluations per picture
+	Sigmas    []float64         `json:"sigmas"`
+	Eta       float64           `json:"eta,omitempty"`
+	Order     int               `json:"order,omitempty"`
+	Variant   string            `json:"variant,omitempty"`
+	R         []float64         `json:"r,omitempty"`
+	StepNoise string            `json:"step_noise,omitempty"` // absent: white
+	Adaptive  *adaptive         `json:"adaptive,omitempty"`
+	Churn     *churnReport      `json:"churn,omitempty"`
+	Skip      string            `json:"skip,omitempty"`
+	Guidance  *guideReport      `json:"guidance,omitempty"`
+	Height    int               `json:"height"`
+	Width     int               `json:"width"`
+	Channels  int               `json:"channels"`
+	Pictures  int               `json:"pictures"`
+	Seeds     string            `json:"seeds,omitempty"`   // as a list that --seeds reads
+	Classes   []string          `json:"classes,omitempty"` // the distinct ones, in order of appearance
+	Noise     bool              `json:"noise_from_file,omitempty"`
+	Flags     map[string]string `json:"flags,omitempty"`      // of PNG files, for --params-from: see recordFlags
+	ClassList []string          `json:"class_list,omitempty"` // of PNG files: the class of each picture where --class chose it
+	Columns   int               `json:"columns,omitempty"`    // of PNG files with a grid
+	Scale     int               `json:"scale,omitempty"`
+	Outputs   *outputs          `json:"outputs,omitempty"`
+	DryRun    bool              `json:"dry_run,omitempty"`
+	Seconds   float64           `json:"seconds,omitempty"`
+	PerSecond float64           `json:"pictures_per_second,omitempty"`
 }
 
 type churnReport struct {
@@ -73,6 +77,7 @@ type outputs struct {
 	Outdir string `json:"outdir,omitempty"`
 	NPZ    string `json:"npz,omitempty"`
 	Trace  string `json:"trace,omitempty"`
+	Film   string `json:"animation,omitempty"`
 }
 
 // report describes how the given pictures come about, without paths and without anything that their bytes do not depend on.
@@ -136,9 +141,17 @@ func formatSeeds(seeds []uint64) string {
 	return strings.Join(parts, ",")
 }
 
-// metadata is the text stored in a PNG: our JSON, and the line that picture viewers look for.
-func (p *samplePlan) metadata(pictures []picture) map[string]string {
+// metadata is the text stored in a PNG: our JSON, and the line that picture viewers look for. A sheet is a grid
+// of all pictures. With --no-metadata there is none.
+func (p *samplePlan) metadata(pictures []picture, sheet bool) map[string]string {
+	if p.noMetadata {
+		return nil
+	}
 	r := p.report(pictures)
+	r.Flags, r.ClassList = p.recordFlags(), p.classList(pictures)
+	if sheet {
+		r.Columns, r.Scale = p.columns, p.scale
+	}
 	b, err := json.Marshal(r)
 	if err != nil { // numbers are finite, so this is our bug
 		panic(err)
@@ -153,12 +166,12 @@ func (p *samplePlan) metadata(pictures []picture) map[string]string {
 }
 
 // planOutputs checks where the results go, before any is made.
-func (p *samplePlan) planOutputs(o *sampleOptions) error {
-	if p.picture == "" && p.outdir == "" && p.npz == "" && p.trace == "" {
+func (p *samplePlan) planOutputs(u *ui, o *sampleOptions) error {
+	if p.picture == "" && p.outdir == "" && p.npz == "" && p.trace == "" && p.animate == "" && !p.preview {
 		p.picture = defaultPicture
 	}
-	if c := p.model.channels; (p.picture != "" || p.outdir != "") && c != 1 && c != 3 && c != 4 {
-		err := usagef("pictures of %d channels cannot be written as PNG", c)
+	if c := p.model.channels; (p.picture != "" || p.outdir != "" || p.animate != "" || p.preview) && c != 1 && c != 3 && c != 4 {
+		err := usagef("pictures of %d channels cannot be shown", c)
 		return withHint(err, "write arrays with --npz or --trace")
 	}
 	inputs := [][2]string{{"the model", p.model.path}}
@@ -168,10 +181,10 @@ func (p *samplePlan) planOutputs(o *sampleOptions) error {
 	if o.given("noise") {
 		inputs = append(inputs, [2]string{"--noise", o.noise})
 	}
-	if err := distinct(inputs, [2]string{"--grid", p.picture}, [2]string{"--npz", p.npz}, [2]string{"--trace", p.trace}); err != nil {
+	if err := distinct(inputs, [2]string{"--grid", p.picture}, [2]string{"--npz", p.npz}, [2]string{"--trace", p.trace}, [2]string{"--animate", p.animate}); err != nil {
 		return err
 	}
-	for _, f := range [][2]string{{"grid", p.picture}, {"npz", p.npz}, {"trace", p.trace}} {
+	for _, f := range [][2]string{{"grid", p.picture}, {"npz", p.npz}, {"trace", p.trace}, {"animate", p.animate}} {
 		if f[1] == "" {
 			continue
 		}
@@ -183,6 +196,14 @@ func (p *samplePlan) planOutputs(o *sampleOptions) error {
 		if err := checkOutput(f[0], f[1]); err != nil {
 			return err
 		}
+	}
+	if p.animate != "" {
+		if err := checkFilm(p.animate, p.animateShow, len(p.pictures), len(p.levels)-1, p.model); err != nil {
+			return err
+		}
+	}
+	if p.preview && !isTerminal(u.stderr) {
+		return usagef("--preview needs a terminal; the error output is none")
 	}
 	if p.trace != "" {
 		if p.sampler.Adaptive && len(p.pictures) > p.batch {
@@ -210,7 +231,9 @@ func (p *samplePlan) planOutputs(o *sampleOptions) error {
 }
 
 // outputs names the files for reports.
-func (p *samplePlan) outputs() *outputs { return &outputs{p.picture, p.outdir, p.npz, p.trace} }
+func (p *samplePlan) outputs() *outputs {
+	return &outputs{p.picture, p.outdir, p.npz, p.trace, p.animate}
+}
 
 // announce is --dry-run.
 func (p *samplePlan) announce(u *ui) error {
@@ -242,7 +265,7 @@ func (p *samplePlan) announce(u *ui) error {
 	if r.Skip != "" {
 		say("skip", "%s", r.Skip)
 	}
-	for _, f := range [][2]string{{"grid", p.picture}, {"outdir", p.outdir}, {"npz", p.npz}, {"trace", p.trace}} {
+	for _, f := range [][2]string{{"grid", p.picture}, {"outdir", p.outdir}, {"npz", p.npz}, {"trace", p.trace}, {"animate", p.animate}} {
 		if f[1] != "" {
 			say(f[0], "%s", f[1])
 		}
@@ -272,7 +295,7 @@ func (p *samplePlan) conclude(u *ui, took time.Duration) error {
 		return u.result(r)
 	}
 	var places []string
-	for _, f := range []string{p.picture, p.outdir, p.npz, p.trace} {
+	for _, f := range []string{p.picture, p.outdir, p.npz, p.trace, p.animate} {
 		if f != "" {
 			places = append(places, f)
 		}
@@ -281,8 +304,12 @@ func (p *samplePlan) conclude(u *ui, took time.Duration) error {
 	if r.Pictures == 1 {
 		plural = ""
 	}
-	u.summary("%s: %d picture%s by %s, %s, %d steps (NFE %d), %.2f s, %.1f pictures/s",
-		strings.Join(places, ", "), r.Pictures, plural, r.Model, r.Sampler, r.Steps, r.NFE, r.Seconds, r.PerSecond)
+	where := ""
+	if places != nil {
+		where = strings.Join(places, ", ") + ": "
+	}
+	u.summary("%s%d picture%s by %s, %s, %d steps (NFE %d), %.2f s, %.1f pictures/s",
+		where, r.Pictures, plural, r.Model, r.Sampler, r.Steps, r.NFE, r.Seconds, r.PerSecond)
 	return nil
 }
 

@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"path/filepath"
 	"time"
@@ -28,6 +30,11 @@ func runSample(ctx context.Context, u *ui, o *sampleOptions, modelArg string) er
 			return err
 		}
 	}
+	if p.skipExisting {
+		if err := p.skipDone(u); err != nil || len(p.pictures) == 0 {
+			return err
+		}
+	}
 	started := time.Now()
 	out := &collected{plan: p}
 	if p.npz == "" {
@@ -44,17 +51,35 @@ func runSample(ctx context.Context, u *ui, o *sampleOptions, modelArg string) er
 	return p.conclude(u, time.Since(started))
 }
 
+// An onlooker is shown every picture on its way. lo is the number of a batch's first picture; slices are valid during the call.
+type onlooker interface {
+	begin(lo int, unit []float64) // the unit noise
+	add(lo int, s sampler.State)
+	end(lo int, x []float64) // the result
+}
+
 // drawAll draws all pictures in batches.
 func (p *samplePlan) drawAll(ctx context.Context, u *ui, out *collected) error {
 	bar := u.progress("sampling", "pictures", 0, float64(len(p.pictures)))
 	defer bar.finish()
+	var onlookers []onlooker
 	var states *trace
 	if p.trace != "" {
 		states = newTrace(len(p.pictures), p.model.size(), p.levels)
+		onlookers = append(onlookers, states)
+	}
+	var frames *film
+	if p.animate != "" {
+		frames = &film{model: p.model, show: p.animateShow}
+		onlookers = append(onlookers, frames)
+	}
+	if p.preview {
+		bar.u = &ui{stderr: u.stderr, quiet: true} // one thing at a time in the same place
+		onlookers = append(onlookers, newPreview(u.stderr, p.model))
 	}
 	for lo := 0; lo < len(p.pictures); lo += p.batch {
 		batch := p.pictures[lo:min(lo+p.batch, len(p.pictures))]
-		x, err := p.drawBatch(ctx, lo, batch, states, bar)
+		x, err := p.drawBatch(ctx, lo, batch, onlookers, bar)
 		if err != nil {
 			return err
 		}
@@ -63,13 +88,18 @@ func (p *samplePlan) drawAll(ctx context.Context, u *ui, out *collected) error {
 		}
 	}
 	if states != nil {
-		return states.write(p.trace, p.model)
+		if err := states.write(p.trace, p.model); err != nil {
+			return err
+		}
+	}
+	if frames != nil {
+		return p.writeFilm(frames)
 	}
 	return nil
 }
 
 // drawBatch draws the pictures from number lo on, N×C×H×W.
-func (p *samplePlan) drawBatch(ctx context.Context, lo int, batch []picture, states *trace, bar *progress) ([]float64, error) {
+func (p *samplePlan) drawBatch(ctx context.Context, lo int, batch []picture, onlookers []onlooker, bar *progress) ([]float64, error) {
 	step := 0
 	start, noise := []float64(nil), sampler.Noise(nil)
 	failed := new(error)
@@ -78,20 +108,53 @@ func (p *samplePlan) drawBatch(ctx context.Context, lo int, batch []picture, sta
 	} else {
 		start, noise = p.seededNoise(batch)
 	}
-	if states != nil {
-		states.begin(lo, start)
+	for _, w := range onlookers {
+		w.begin(lo, start)
 	}
-	return p.draw(ctx, batch, start, noise, func(s sampler.State) error {
+	x, err := p.draw(ctx, batch, start, noise, func(s sampler.State) error {
 		if *failed != nil {
 			return *failed
 		}
 		step = s.Step
-		if states != nil {
-			states.add(lo, s)
+		for _, w := range onlookers {
+			w.add(lo, s)
 		}
 		bar.set(float64(lo)+float64(len(batch))*p.share(s), "")
 		return nil
 	})
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range onlookers {
+		w.end(lo, x)
+	}
+	return x, nil
+}
+
+// skipDone drops the pictures that --outdir already has. Files of other options are not ours to judge, only to mention.
+func (p *samplePlan) skipDone(u *ui) error {
+	var left []picture
+	found, other := 0, 0
+	for _, pic := range p.pictures {
+		meta, err := imageio.ReadPNGMeta(p.pngPath(pic))
+		if errors.Is(err, fs.ErrNotExist) {
+			left = append(left, pic)
+			continue
+		}
+		if err != nil {
+			return withHint(fmt.Errorf("--skip-existing: %w", err), "remove the file to have it drawn again")
+		}
+		found++
+		if meta["diffuse"] != p.metadata([]picture{pic}, false)["diffuse"] {
+			other++
+		}
+	}
+	if other > 0 {
+		u.warn("%d of the %d pictures that %s has already were made with other options, or by another version", other, found, p.outdir)
+	}
+	u.note("%s: %d of %d pictures are there", p.outdir, found, len(p.pictures))
+	p.pictures = left
+	return nil
 }
 
 // collected hands finished pictures to the wanted outputs.
@@ -120,7 +183,7 @@ func (c *collected) add(batch []picture, x []float64) error {
 			}
 		}
 		if p.outdir != "" {
-			if err := imageio.WritePNG(p.pngPath(pic), img, p.metadata([]picture{pic})); err != nil {
+			if err := imageio.WritePNG(p.pngPath(pic), img, p.metadata([]picture{pic}, false)); err != nil {
 				return err
 			}
 			c.files++
@@ -139,7 +202,7 @@ func (c *collected) finish() error {
 		return nil
 	}
 	sheet := enlarge(imageio.Grid(c.sheet, p.columns, gridPadding, gridGround), p.scale)
-	return imageio.WritePNG(p.picture, sheet, p.metadata(p.pictures))
+	return imageio.WritePNG(p.picture, sheet, p.metadata(p.pictures, true))
 }
 
 const (
@@ -204,7 +267,7 @@ func (p *samplePlan) explain(err error, out *collected) error {
 	if out.files == 0 {
 		return err
 	}
-	return withHint(err, "the %d pictures in %s are whole; the same seeds and options go on from there", out.files, p.outdir)
+	return withHint(err, "the %d pictures in %s are whole; the same command with --skip-existing goes on from there", out.files, p.outdir)
 }
 
 // pngPath is where a picture of its own goes.
