@@ -2,39 +2,28 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
 	"fmt"
-	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"diffuse/checkpoint"
-	"diffuse/metric"
-	"diffuse/zoo"
+	"diffuse/dataset"
 )
 
 // evalOptions are the flags of "diffuse eval" as typed.
 type evalOptions struct {
 	*sampleOptions // when SAMPLES is a model
+	evalSettings
 
-	ref, split, refSplit string
-	metrics              string
-	features, inception  string
-	makeRef              string
-	perClass             bool
-	nearest              int // K of precision and recall
-	most                 int // pictures of either side in precision and recall
-	subsets, subsetSize  int // of KID
+	split, makeRef string
 }
 
 // evalCount is the number of pictures a model draws to be measured, unless --num or --seeds says otherwise.
 const evalCount = 10_000
 
 func evalCommand(u *ui) *cobra.Command {
-	o := &evalOptions{sampleOptions: newSampleOptions(), nearest: 3, most: 10_000, subsets: 100, subsetSize: 1000}
+	o := &evalOptions{sampleOptions: newSampleOptions(), evalSettings: defaultEvalSettings()}
 	c := &cobra.Command{
 		Use:   "eval SAMPLES {--ref R | --make-ref FILE}",
 		Short: "Measure how close pictures are to real ones",
@@ -155,7 +144,7 @@ func (o *evalOptions) open(u *ui, f *pflag.FlagSet, arg string) (pictureSet, err
 		if err := o.drawingOnly(f); err != nil {
 			return nil, err
 		}
-		return openStored(u, arg, o.split, o.num)
+		return openStored(u, arg, o.split, o.num, dataset.Options{})
 	}
 	if f.Changed("split") {
 		return nil, usagef("--split: SAMPLES is a model, which has no parts")
@@ -172,146 +161,44 @@ func (o *evalOptions) open(u *ui, f *pflag.FlagSet, arg string) (pictureSet, err
 	if err != nil {
 		return nil, err
 	}
-	return drawnSet{p}, nil
+	return drawnSet{plan: p}, nil
 }
 
 func runEval(ctx context.Context, u *ui, o *evalOptions, f *pflag.FlagSet, arg string) error {
-	wanted, err := parseMetrics(o.metrics)
-	if err != nil {
-		return err
-	}
 	samples, err := o.open(u, f, arg)
 	if err != nil {
 		return err
 	}
-	e, err := o.extractor(samples)
-	if err != nil {
-		return err
-	}
-	started := time.Now()
+	h, w, c := samples.Size()
 	if o.makeRef != "" {
+		e, err := o.extractor(h, w, c)
+		if err != nil {
+			return err
+		}
 		return o.writeReference(ctx, u, arg, samples, e)
 	}
-	ref, err := o.reference(u, e, samples)
+	v, err := newEvaluation(u, o.evalSettings, h, w, c)
 	if err != nil {
 		return err
 	}
-	m, err := newMeasurement(o, f, wanted, samples, ref, e)
+	m, err := v.plan(samples)
 	if err != nil {
 		return err
 	}
-	if err := m.run(ctx, u); err != nil {
+	for _, x := range [][2]string{{"nearest", "prdc"}, {"nearest-pictures", "prdc"}, {"kid-subsets", "kid"}, {"kid-subset-size", "kid"}} {
+		if f.Changed(x[0]) && !m.wants(x[1]) {
+			return usagef("--%s has no effect: %s is not measured", x[0], x[1])
+		}
+	}
+	r, err := m.run(ctx, u)
+	if err != nil {
 		return err
 	}
-	m.report.Seconds = time.Since(started).Seconds()
-	if err := m.print(u); err != nil {
+	if err := r.print(u); err != nil {
 		return err
 	}
-	m.journal(u, arg)
+	if _, drawn := samples.(drawnSet); drawn {
+		r.journal(u, arg)
+	}
 	return nil
-}
-
-// featureNames lists what --features takes.
-var featureNames = []string{"fashion", "random", "inception"}
-
-// extractor chooses the feature network: the one asked for, else Inception if its weights were given, else the first that fits.
-func (o *evalOptions) extractor(samples pictureSet) (*extractor, error) {
-	h, w, c := samples.Size()
-	name, door, hasDoor := strings.Cut(o.features, "/")
-	switch {
-	case name == "" && o.inception != "":
-		name = "inception"
-	case name == "":
-		name = "random"
-		if h == 28 && w == 28 && c == 1 {
-			name = "fashion"
-		}
-	case !slices.Contains(featureNames, name) && !strings.HasPrefix(name, "inception-"), hasDoor && !strings.HasPrefix(name, "inception"):
-		return nil, unknownName("feature network", o.features, featureNames)
-	}
-	if o.inception != "" && !strings.HasPrefix(name, "inception") {
-		return nil, usagef("--inception contradicts --features %s: give one of them", o.features)
-	}
-	switch name {
-	case "fashion":
-		k, hash, err := fashionFeatures()
-		if err != nil {
-			return nil, err
-		}
-		if h != k.Height || w != k.Width || c != k.Channels {
-			err := fmt.Errorf("the fashion features are for pictures of %d×%d×%d, these are %d×%d×%d", k.Height, k.Width, k.Channels, h, w, c)
-			return nil, withHint(err, "--features random takes any size")
-		}
-		return &extractor{Extractor: k, hash: hash, batch: smallBatch}, nil
-	case "random":
-		r, err := metric.NewRandom(c)
-		// Another size is another scale of texture, and grey has weights of its own.
-		return &extractor{r, "formula", fmt.Sprintf("none, %d×%d×%d", h, w, c), smallBatch}, err
-	}
-	return o.openInception(name, door)
-}
-
-// fashionFeatures opens the classifier inside the program.
-func fashionFeatures() (k *metric.Classifier, hash string, err error) {
-	b, err := zoo.FashionFeatures()
-	if err != nil {
-		return nil, "", err
-	}
-	f, err := checkpoint.OpenBytes(b)
-	if err != nil {
-		return nil, "", fmt.Errorf("fashion features: %w", err)
-	}
-	k, err = metric.ReadClassifier(f)
-	return k, fmt.Sprintf("%x", sha256.Sum256(b)), err
-}
-
-// openInception reads the user's weights. name may be "inception" or a layer such as "inception-64"; door is how pictures come in.
-func (o *evalOptions) openInception(name, door string) (*extractor, error) {
-	if o.inception == "" {
-		err := usagef("--features %s needs the network's weights: --inception FILE", o.features)
-		return nil, withHint(err, "pytorch-fid's pt_inception-2015-12-05-6726825d.pth, which is torch-fidelity's too, or its tensors under the same names as safetensors")
-	}
-	if name == "inception" {
-		name = "inception-2048"
-	}
-	if door == "" {
-		door = string(metric.TorchFidelity)
-	}
-	f, err := checkpoint.OpenWeights(o.inception)
-	if err != nil {
-		return nil, fmt.Errorf("--inception: %w", err)
-	}
-	defer f.Close()
-	net, err := metric.NewInception(f.Tensors)
-	if err != nil {
-		return nil, fmt.Errorf("--inception %s: %w", o.inception, err)
-	}
-	e, err := net.Extractor(name + "/" + door)
-	if err != nil {
-		return nil, usageError{fmt.Errorf("--features: %w", err)}
-	}
-	hash, err := fileHash(o.inception)
-	return &extractor{Extractor: e, hash: hash, batch: inceptionBatch}, err
-}
-
-// Pictures that go through a feature network between two looks at the clock and at interrupts: about a tenth of a second of the
-// small ones, a second of Inception.
-const smallBatch, inceptionBatch = 256, 16
-
-// inceptionLayerNames lists what may follow "inception-".
-func inceptionLayerNames() string {
-	var names []string
-	for l := metric.Inception64; l <= metric.InceptionLogits; l++ {
-		names = append(names, l.String())
-	}
-	return strings.Join(names, ", ")
-}
-
-// inceptionDoorNames lists what may follow the layer and a slash.
-func inceptionDoorNames() string {
-	var names []string
-	for _, d := range metric.FrontDoors() {
-		names = append(names, string(d))
-	}
-	return strings.Join(names, ", ")
 }

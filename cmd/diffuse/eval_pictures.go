@@ -60,12 +60,13 @@ type storedSet struct {
 }
 
 // openStored opens pictures at path; at most the given number of them (0 = all), drawn at random, since the first ones of a folder
-// may all be of one class.
-func openStored(u *ui, path, split string, most int) (*storedSet, error) {
+// may all be of one class. o says how they are read, but for the part.
+func openStored(u *ui, path, split string, most int, o dataset.Options) (*storedSet, error) {
 	if info, err := os.Stat(path); split != "" && err == nil && !info.IsDir() {
 		return nil, usagef("split %s of %s: a file has no parts", split, path)
 	}
-	d, err := dataset.Open(path, dataset.Options{Split: split, Warn: func(line string) { u.warn("%s", line) }})
+	o.Split, o.Warn = split, func(line string) { u.warn("%s", line) }
+	d, err := dataset.Open(path, o)
 	if err != nil {
 		return nil, err
 	}
@@ -150,7 +151,11 @@ func (s drawnSet) Size() (h, w, c int) {
 
 func (s drawnSet) Describe() string {
 	r := s.plan.report(s.plan.pictures)
-	d := fmt.Sprintf("%s (sha256 %s), %d pictures by %s, %d steps, NFE %d", r.Model, r.ModelSHA, r.Pictures, r.Sampler, r.Steps, r.NFE)
+	d := r.Model
+	if r.ModelSHA != "" { // not of a model that is still being trained
+		d += fmt.Sprintf(" (sha256 %s)", r.ModelSHA)
+	}
+	d += fmt.Sprintf(", %d pictures by %s, %d steps, NFE %d", r.Pictures, r.Sampler, r.Steps, r.NFE)
 	if r.Skip != "" {
 		d += ", skip " + r.Skip
 	}

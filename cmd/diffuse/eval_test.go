@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"diffuse/checkpoint"
+	"diffuse/dataset"
 	"diffuse/imageio"
 	"diffuse/internal/golden"
 	"diffuse/metric"
@@ -119,7 +120,7 @@ func TestExtractKeeps(t *testing.T) {
 		t.Fatal(err)
 	}
 	u := &ui{stdout: io.Discard, stderr: io.Discard}
-	set, err := openStored(u, path, "", 0)
+	set, err := openStored(u, path, "", 0, dataset.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +163,8 @@ func TestKIDAsPeers(t *testing.T) {
 		}
 		return &featureSet{Features: metric.Features{N: n, D: 3, X: x}}
 	}
-	m := &measurement{o: &evalOptions{subsets: 5, subsetSize: 20}, e: &extractor{Extractor: random}, generated: set(30), real: set(40)}
+	v := &evaluation{settings: evalSettings{subsets: 5, subsetSize: 20}, e: &extractor{Extractor: random}, real: set(40)}
+	m := &measurement{evaluation: v, generated: set(30)}
 	m.report.Metrics = map[string]measured{}
 	if err := m.kid(context.Background(), &ui{stderr: io.Discard}); err != nil {
 		t.Fatal(err)

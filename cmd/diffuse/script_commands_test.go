@@ -45,7 +45,8 @@ func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 		"cut":     scriptCut,
 		"replace": scriptReplace,
 
-		"samemetrics": scriptSameMetrics,
+		"samemetrics":    scriptSameMetrics,
+		"lastevaluation": scriptLastEvaluation,
 	}
 	all := map[string]func(*testscript.TestScript, bool, []string){"same": scriptSame, "cmpdirs": scriptCompareFolders}
 	for name, f := range commands {

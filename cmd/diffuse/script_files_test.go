@@ -26,6 +26,7 @@ import (
 //	trace TRACE NOISE           the trace starts at the noise, falls to 0 and ends in its last denoised state
 //	close A B NAME TOLERANCE    the arrays NAME of two files differ by no more
 //	samemetrics A B             two reports of eval --json hold the same numbers, to nine digits
+//	lastevaluation METRICS OUT  the report in the last line of a run's metrics.jsonl, as eval --json writes it
 //	cut FILE N                  keep the first N bytes; N < 0: lose the last -N
 //	replace FILE OLD NEW        the only OLD becomes NEW, of the same length
 //
@@ -181,6 +182,15 @@ func scriptSameMetrics(ts *testscript.TestScript, args []string) {
 			ts.Fatalf("%s is %v and %v", name, x.Value, y.Value)
 		}
 	}
+}
+
+// scriptLastEvaluation writes the report in the last line of a run's metrics.jsonl, as diffuse eval --json does.
+func scriptLastEvaluation(ts *testscript.TestScript, args []string) {
+	need(ts, args, 2, "lastevaluation METRICS OUT")
+	lines := strings.Split(strings.TrimSpace(ts.ReadFile(args[0])), "\n")
+	var line struct{ Evaluation json.RawMessage }
+	ts.Check(json.Unmarshal([]byte(lines[len(lines)-1]), &line))
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), line.Evaluation, 0o666))
 }
 
 // array reads one tensor of a safetensors file.
