@@ -53,6 +53,9 @@ bring pictures to its size (` + inceptionDoorNames() + `):
 inception-2048/torch_fidelity is what "inception" alone means. The distance is called after
 its features - fd-fashion, fd-random - and fid only with Inception's layer 2048.
 
+The features of --ref are kept for the next time, in the folder .diffuse beside the pictures or in
+the user's cache folder, and are computed again when the pictures have changed.
+
 Distances depend on the number of pictures: compare numbers of equal counts only.`,
 		Example: `  diffuse eval fashion --ref fashion-mnist/
   diffuse eval fashion --skip 0.8:1 --steps 6 --num 2000 --ref fashion-mnist/ --metrics fd,accuracy
@@ -83,6 +86,7 @@ Distances depend on the number of pictures: compare numbers of equal counts only
 	f.StringVar(&o.features, "features", "", "feature network: "+strings.Join(featureNames, ", ")+" (default: inception if --inception is given, else the first that fits)")
 	f.StringVar(&o.inception, "inception", "", "`FILE` with the Inception network's weights, .pth or .safetensors")
 	f.StringVar(&o.makeRef, "make-ref", "", "`FILE` (.safetensors or .npz) to write the statistics of SAMPLES to, instead of measuring")
+	f.BoolVar(&o.noCache, "no-cache", false, "neither use nor keep a file with the features of --ref")
 	f.BoolVar(&o.perClass, "per-class", false, "the Fréchet distance of every class, too")
 	f.IntVar(&o.nearest, "nearest", o.nearest, "neighbours of precision, recall, density and coverage")
 	f.IntVar(&o.most, "nearest-pictures", o.most, "pictures of either side, at most, for these four")
@@ -103,7 +107,7 @@ func (o *evalOptions) meaningless(f *pflag.FlagSet) error {
 		return usagef("eval needs --ref (what to compare with) or --make-ref (where to write statistics), and not both")
 	}
 	if o.makeRef != "" {
-		for _, name := range []string{"ref-split", "metrics", "per-class", "nearest", "nearest-pictures", "kid-subsets", "kid-subset-size"} {
+		for _, name := range []string{"ref-split", "metrics", "no-cache", "per-class", "nearest", "nearest-pictures", "kid-subsets", "kid-subset-size"} {
 			if f.Changed(name) {
 				return usagef("--%s has no effect with --make-ref, which measures nothing", name)
 			}

@@ -13,7 +13,7 @@ type featureSet struct {
 	gaussian        metric.Gaussian
 	labels          []int // -1 for none
 	guesses         []int // of a classifier, nil for other extractors
-	pixels          []float64
+	pixels          []uint8
 }
 
 // kept is what of a set's features is kept: without rows and pixels, memory does not grow with the number of pictures.
@@ -26,7 +26,7 @@ func extract(ctx context.Context, u *ui, set pictureSet, e *extractor, keep kept
 		s.X = make([]float64, 0, set.Len()*s.D)
 	}
 	if h, w, c := set.Size(); keep.pixels {
-		s.pixels = make([]float64, 0, set.Len()*h*w*c)
+		s.pixels = make([]uint8, 0, set.Len()*h*w*c)
 	}
 	sum := metric.NewAccumulator(s.D)
 	classifier, classifies := e.Extractor.(*metric.Classifier)
@@ -46,11 +46,8 @@ func extract(ctx context.Context, u *ui, set pictureSet, e *extractor, keep kept
 			s.X = append(s.X, rows.X...)
 		}
 		for _, p := range pictures {
-			if !keep.pixels {
-				break
-			}
-			for _, v := range p.Pix {
-				s.pixels = append(s.pixels, float64(v)/255)
+			if keep.pixels {
+				s.pixels = append(s.pixels, p.Pix...)
 			}
 		}
 		if keep.gaussian {

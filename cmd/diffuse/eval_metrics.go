@@ -192,9 +192,9 @@ func (m *measurement) sliced(context.Context, *ui) error {
 	const directions = 128
 	h, w, c := m.samples.Size()
 	size := h * w * c
-	a := metric.Features{N: m.generated.N, D: size, X: m.generated.pixels}
-	b := metric.Features{N: m.real.N, D: size, X: m.real.pixels}
-	s, _, err := metric.SlicedWasserstein(a, b, metric.Directions(directions, size, 0))
+	a := metric.Pixels{N: m.generated.N, D: size, X: m.generated.pixels}
+	b := metric.Pixels{N: m.real.N, D: size, X: m.real.pixels}
+	s, _, err := metric.SlicedWassersteinPixels(a, b, metric.Directions(directions, size, 0))
 	if err == nil {
 		m.set("sliced-wasserstein", s.Mean, s.Std, fmt.Sprintf("order 1, %d directions, seed 0", directions))
 	}

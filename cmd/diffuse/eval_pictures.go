@@ -12,6 +12,7 @@ import (
 	"diffuse/checkpoint"
 	"diffuse/dataset"
 	"diffuse/imageio"
+	"diffuse/internal/kernel"
 	"diffuse/sampler"
 	"diffuse/train"
 	"diffuse/zoo"
@@ -99,8 +100,13 @@ func (s *storedSet) Describe() string {
 }
 
 func (s *storedSet) Each(ctx context.Context, u *ui, size int, f func([]imageio.Image, []int) error) error {
+	return s.each(ctx, u, "measuring", size, f)
+}
+
+// each is Each; what is being done stands in the progress. The pictures of a batch are decoded in parallel.
+func (s *storedSet) each(ctx context.Context, u *ui, what string, size int, f func([]imageio.Image, []int) error) error {
 	n := s.Len()
-	bar := u.progress("measuring "+s.path, "pictures", 0, float64(n))
+	bar := u.progress(what+" "+s.path, "pictures", 0, float64(n))
 	defer bar.finish()
 	h, w, c := s.Size()
 	for lo := 0; lo < n; lo += size {
@@ -108,15 +114,15 @@ func (s *storedSet) Each(ctx context.Context, u *ui, size int, f func([]imageio.
 			return errInterrupted
 		}
 		pictures := make([]imageio.Image, min(size, n-lo))
-		labels := make([]int, len(pictures))
-		for i := range pictures {
-			pictures[i] = imageio.New(h, w, c)
-			k := lo + i
-			if s.pick != nil {
-				k = s.pick[k]
+		labels, errs := make([]int, len(pictures)), make([]error, len(pictures))
+		kernel.For(len(pictures), 1, func(i0, i1 int) {
+			for i := i0; i < i1; i++ {
+				pictures[i] = imageio.New(h, w, c)
+				labels[i], errs[i] = s.Get(s.index(lo+i), pictures[i].Pix)
 			}
-			var err error
-			if labels[i], err = s.Get(k, pictures[i].Pix); err != nil {
+		})
+		for _, err := range errs {
+			if err != nil {
 				return err
 			}
 		}
@@ -126,6 +132,14 @@ func (s *storedSet) Each(ctx context.Context, u *ui, size int, f func([]imageio.
 		bar.set(float64(lo+len(pictures)), "")
 	}
 	return nil
+}
+
+// index is the number in the data set of picture i.
+func (s *storedSet) index(i int) int {
+	if s.pick != nil {
+		return s.pick[i]
+	}
+	return i
 }
 
 // A drawnSet is what a model draws.

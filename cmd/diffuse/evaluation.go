@@ -20,6 +20,8 @@ type evalSettings struct {
 	most                int // pictures of either side in precision and recall
 	subsets, subsetSize int // of KID
 
+	noCache bool // neither read nor keep the features of a reference
+
 	read dataset.Options // how the pictures of ref are read, but for their part
 	own  *storedSet      // the reference itself, where it is open already; then ref is only its name
 }
@@ -225,12 +227,18 @@ func (m *measurement) keep(samples bool) kept {
 // readReference computes the reference's features, unless that was done or no metric needs them.
 func (m *measurement) readReference(ctx context.Context, u *ui) (err error) {
 	need, v := m.keep(false), m.evaluation
-	if !v.has.covers(need) {
-		if v.real, err = extract(ctx, u, v.ref.pictures, v.e, need); err != nil {
-			return fmt.Errorf("--ref: %w", err)
-		}
-		v.has = need
+	if v.has.covers(need) {
+		return nil
 	}
+	if v.settings.noCache {
+		v.real, err = extract(ctx, u, v.ref.pictures, v.e, need)
+	} else {
+		v.real, err = extractCached(ctx, u, v.ref.pictures, v.e, need)
+	}
+	if err != nil {
+		return fmt.Errorf("--ref: %w", err)
+	}
+	v.has = need
 	return nil
 }
 

@@ -22,6 +22,7 @@ type trainEval struct {
 	Metrics   string `json:"metrics,omitempty"`
 	Features  string `json:"features,omitempty"`
 	Inception string `json:"inception,omitempty"`
+	NoCache   bool   `json:"no_cache,omitempty"`
 	Pictures  int    `json:"pictures"` // seeds 0 to Pictures-1
 	Every     int64  `json:"every"`    // images, rounded up to whole snapshots
 }
@@ -42,6 +43,7 @@ func (e *trainEval) bind(f *pflag.FlagSet) {
 	f.StringVar(&e.Metrics, "eval-metrics", e.Metrics, "`LIST` of metrics, as for diffuse eval")
 	f.StringVar(&e.Features, "eval-features", e.Features, "feature network, as for diffuse eval (default: the first that fits)")
 	f.StringVar(&e.Inception, "eval-inception", e.Inception, "`FILE` with the Inception network's weights")
+	f.BoolVar(&e.NoCache, "eval-no-cache", e.NoCache, "neither use nor keep a file with the features of --eval-ref")
 	f.IntVar(&e.Pictures, "eval-num", e.Pictures, "pictures to draw and measure: seeds 0 to num-1")
 	f.Var((*countValue)(&e.Every), "eval-every", "images between evaluations, rounded up to whole snapshots (0 = every snapshot)")
 }
@@ -49,7 +51,7 @@ func (e *trainEval) bind(f *pflag.FlagSet) {
 // check refuses what makes no sense, and makes the paths absolute, since a run may be resumed from another folder.
 func (e *trainEval) check(typed *pflag.FlagSet) error {
 	if !e.on() {
-		for _, name := range []string{"eval-ref-split", "eval-metrics", "eval-features", "eval-inception", "eval-num", "eval-every"} {
+		for _, name := range []string{"eval-ref-split", "eval-metrics", "eval-features", "eval-inception", "eval-no-cache", "eval-num", "eval-every"} {
 			if typed.Changed(name) {
 				return withHint(usagef("--%s has no effect without --eval-ref", name), "--eval-ref training measures against the pictures of --data")
 			}
@@ -97,6 +99,7 @@ func (w *watcher) newEvaluator(ctx context.Context, dir string, data dataset.Dat
 	}
 	o := defaultEvalSettings()
 	o.ref, o.refSplit, o.metrics, o.features, o.inception = s.Eval.Ref, s.Eval.RefSplit, s.Eval.Metrics, s.Eval.Features, s.Eval.Inception
+	o.noCache = s.Eval.NoCache
 	o.read = dataset.Options{Height: s.Resolution, Width: s.Resolution, Grey: s.Grey, SkipBad: s.SkipBad}
 	if o.ref == ownPictures {
 		o.own = &storedSet{Dataset: data, path: s.Data, split: s.Split}
