@@ -43,7 +43,9 @@ what they are of (.safetensors do), so there only the number of features can be 
 Metrics (--metrics): fd, the Fréchet distance; fd-infinity, its extrapolation to infinitely
 many pictures; kid, the kernel distance; prdc, precision, recall, density and coverage; is, the
 Inception Score; sw, the sliced Wasserstein distance of the pixels; accuracy, the share of
-pictures that a classifier finds in the class they were meant to show.
+pictures that a classifier finds in the class they were meant to show; authenticity, the share
+of pictures that are farther from the nearest of --ref than that is from its own nearest: a little
+over a half for new pictures, less for a model that repeats what it was trained on.
 
 Features (--features): "fashion", a small classifier inside the program, for 28x28 grey
 clothes; "random", an untrained network, for pictures of any kind; "inception", the network
@@ -61,6 +63,7 @@ Distances depend on the number of pictures: compare numbers of equal counts only
   diffuse eval fashion --skip 0.8:1 --steps 6 --num 2000 --ref fashion-mnist/ --metrics fd,accuracy
   diffuse eval samples.npz --ref photos/ --features random
   diffuse eval out/ --ref cifar10-stats.npz --features inception --inception pt_inception-2015-12-05-6726825d.pth
+  diffuse eval runs/photos --num 2000 --ref photos/ --metrics authenticity --neighbours nearest.png
   diffuse eval photos/ --make-ref photos-stats.safetensors --features random`,
 		Args:              between(1, 1, "one set of pictures or model"),
 		ValidArgsFunction: completeModel,
@@ -86,6 +89,7 @@ Distances depend on the number of pictures: compare numbers of equal counts only
 	f.StringVar(&o.features, "features", "", "feature network: "+strings.Join(featureNames, ", ")+" (default: inception if --inception is given, else the first that fits)")
 	f.StringVar(&o.inception, "inception", "", "`FILE` with the Inception network's weights, .pth or .safetensors")
 	f.StringVar(&o.makeRef, "make-ref", "", "`FILE` (.safetensors or .npz) to write the statistics of SAMPLES to, instead of measuring")
+	f.StringVar(&o.neighbours, "neighbours", "", fmt.Sprintf("`FILE.png` for the %d samples nearest to pictures of --ref, each with its %d nearest", neighbourRows, neighbourColumns))
 	f.BoolVar(&o.noCache, "no-cache", false, "neither use nor keep a file with the features of --ref")
 	f.BoolVar(&o.perClass, "per-class", false, "the Fréchet distance of every class, too")
 	f.IntVar(&o.nearest, "nearest", o.nearest, "neighbours of precision, recall, density and coverage")
@@ -98,7 +102,7 @@ Distances depend on the number of pictures: compare numbers of equal counts only
 
 // meaningless refuses what is contradictory or has no effect, as far as the flags alone tell.
 func (o *evalOptions) meaningless(f *pflag.FlagSet) error {
-	for _, name := range []string{"ref", "make-ref", "inception", "features", "metrics", "split", "ref-split"} {
+	for _, name := range []string{"ref", "make-ref", "inception", "features", "metrics", "split", "ref-split", "neighbours"} {
 		if f.Changed(name) && f.Lookup(name).Value.String() == "" {
 			return usagef("--%s is empty", name)
 		}
@@ -107,10 +111,18 @@ func (o *evalOptions) meaningless(f *pflag.FlagSet) error {
 		return usagef("eval needs --ref (what to compare with) or --make-ref (where to write statistics), and not both")
 	}
 	if o.makeRef != "" {
-		for _, name := range []string{"ref-split", "metrics", "no-cache", "per-class", "nearest", "nearest-pictures", "kid-subsets", "kid-subset-size"} {
+		for _, name := range []string{"ref-split", "metrics", "neighbours", "no-cache", "per-class", "nearest", "nearest-pictures", "kid-subsets", "kid-subset-size"} {
 			if f.Changed(name) {
 				return usagef("--%s has no effect with --make-ref, which measures nothing", name)
 			}
+		}
+	}
+	if o.neighbours != "" {
+		if err := checkPNG("neighbours", o.neighbours); err != nil {
+			return err
+		}
+		if err := checkOutput("neighbours", o.neighbours); err != nil {
+			return err
 		}
 	}
 	if o.nearest < 1 || o.most <= o.nearest || o.subsets < 1 || o.subsetSize < 2 {
@@ -193,6 +205,9 @@ func runEval(ctx context.Context, u *ui, o *evalOptions, f *pflag.FlagSet, arg s
 		if f.Changed(x[0]) && !m.wants(x[1]) {
 			return usagef("--%s has no effect: %s is not measured", x[0], x[1])
 		}
+	}
+	if err := distinct([][2]string{{"SAMPLES", arg}, {"--ref", o.ref}}, [2]string{"--neighbours", o.neighbours}); err != nil {
+		return err
 	}
 	r, err := m.run(ctx, u)
 	if err != nil {

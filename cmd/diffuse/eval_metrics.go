@@ -29,6 +29,7 @@ func metricKinds() []metricKind {
 		{"prdc", true, true, true, (*measurement).prdc},
 		{"is", true, false, false, (*measurement).inceptionScore},
 		{"sw", false, true, false, (*measurement).sliced},
+		{"authenticity", true, true, false, (*measurement).authenticity},
 		{"accuracy", false, false, true, (*measurement).accuracy},
 	}
 }
@@ -74,7 +75,7 @@ func (m *measurement) frechet(context.Context, *ui) error {
 }
 
 // infinity extrapolates over prefixes from half of the pictures to all, in random order.
-func (m *measurement) infinity(context.Context, *ui) error {
+func (m *measurement) infinity(ctx context.Context, _ *ui) error {
 	const points = 8
 	n := m.generated.N
 	shuffled, err := m.generated.Take(sampler.Stream(0, "fd-infinity").Perm(n))
@@ -85,7 +86,7 @@ func (m *measurement) infinity(context.Context, *ui) error {
 	for i := range points {
 		counts = append(counts, n/2+(n-n/2)*(i+1)/points)
 	}
-	x, err := metric.FDInfinity(shuffled, m.real.Features, counts)
+	x, err := metric.FDInfinity(ctx, shuffled, m.real.Features, counts)
 	if err == nil {
 		m.set(m.e.distanceName()+"-infinity", x.Intercept, 0, fmt.Sprintf("from %d to %d pictures, order by seed 0", counts[0], n))
 	}
@@ -137,7 +138,7 @@ func (m *measurement) kid(ctx context.Context, u *ui) error {
 }
 
 // prdc compares at most --nearest-pictures rows of either side, drawn at random where there are more.
-func (m *measurement) prdc(context.Context, *ui) error {
+func (m *measurement) prdc(ctx context.Context, _ *ui) error {
 	some := func(s *featureSet, purpose string) (metric.Features, error) {
 		if s.N <= m.settings.most {
 			return s.Features, nil
@@ -156,7 +157,7 @@ func (m *measurement) prdc(context.Context, *ui) error {
 	}
 	o := metric.DefaultPRDCOptions()
 	o.K = m.settings.nearest
-	p, err := metric.PrecisionRecall(a, b, o)
+	p, err := metric.PrecisionRecall(ctx, a, b, o)
 	if err == nil {
 		how := fmt.Sprintf("%d neighbours, %d and %d pictures", o.K, a.N, b.N)
 		if a.N < m.generated.N || b.N < m.real.N {

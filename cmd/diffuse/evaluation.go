@@ -20,7 +20,8 @@ type evalSettings struct {
 	most                int // pictures of either side in precision and recall
 	subsets, subsetSize int // of KID
 
-	noCache bool // neither read nor keep the features of a reference
+	neighbours string // PNG file for the samples nearest to the reference, "" for none
+	noCache    bool   // neither read nor keep the features of a reference
 
 	read dataset.Options // how the pictures of ref are read, but for their part
 	own  *storedSet      // the reference itself, where it is open already; then ref is only its name
@@ -103,7 +104,7 @@ func (v *evaluation) plan(samples pictureSet) (*measurement, error) {
 	m := &measurement{evaluation: v, samples: samples}
 	for _, k := range metricKinds() {
 		switch err := m.possible(k.name, k.pictures); {
-		case slices.Contains(v.wanted, k.name):
+		case slices.Contains(v.wanted, k.name), v.settings.neighbours != "" && k.name == "authenticity":
 			if err != nil {
 				return nil, err
 			}
@@ -141,6 +142,9 @@ func (m *measurement) wants(name string) bool {
 // possible says why a metric cannot be had from these pictures, reference and features.
 func (m *measurement) possible(name string, pictures bool) error {
 	if pictures && m.ref.pictures == nil {
+		if name == "authenticity" && m.settings.neighbours != "" {
+			return usagef("--neighbours needs real pictures; %s holds their statistics only", m.settings.ref)
+		}
 		return usagef("--metrics %s needs real pictures; %s holds their statistics only", name, m.settings.ref)
 	}
 	switch name {
@@ -162,7 +166,7 @@ func (m *measurement) possible(name string, pictures bool) error {
 
 // enough checks the numbers of pictures.
 func (m *measurement) enough() error {
-	least := map[string]int{"fd": 2, "fd-infinity": 4, "kid": 2, "prdc": m.settings.nearest + 1, "is": inceptionSplits}
+	least := map[string]int{"fd": 2, "fd-infinity": 4, "kid": 2, "prdc": m.settings.nearest + 1, "authenticity": 2, "is": inceptionSplits}
 	for _, k := range m.kinds {
 		n := least[k.name]
 		if have := m.samples.Len(); have < n {
@@ -202,7 +206,9 @@ func (m *measurement) run(ctx context.Context, u *ui) (*evalReport, error) {
 		if ctx.Err() != nil {
 			return nil, errInterrupted
 		}
-		if err := k.compute(m, ctx, u); err != nil {
+		if err := k.compute(m, ctx, u); ctx.Err() != nil {
+			return nil, errInterrupted
+		} else if err != nil {
 			return nil, err
 		}
 	}
@@ -217,7 +223,7 @@ func (m *measurement) run(ctx context.Context, u *ui) (*evalReport, error) {
 
 // keep is what the metrics need of the samples' features, or of the reference's.
 func (m *measurement) keep(samples bool) kept {
-	k := kept{rows: m.settings.perClass, gaussian: m.wants("fd") && (samples || m.ref.gaussian == nil), pixels: m.wants("sw")}
+	k := kept{rows: m.settings.perClass, gaussian: m.wants("fd") && (samples || m.ref.gaussian == nil), pixels: m.wants("sw") || samples && m.settings.neighbours != ""}
 	for _, kind := range m.kinds {
 		k.rows = k.rows || kind.rows && (samples || kind.pictures)
 	}
