@@ -49,8 +49,8 @@ over a half for new pictures, less for a model that repeats what it was trained 
 
 Features (--features): "fashion", a small classifier inside the program, for 28x28 grey
 clothes; "random", an untrained network, for pictures of any kind; "inception", the network
-that FID is defined on, whose weights you bring (--inception FILE). It may be
-followed by a layer (` + inceptionLayerNames() + `) and a way to
+that FID is defined on, whose weights you bring (--inception FILE; they are found again from then
+on). It may be followed by a layer (` + inceptionLayerNames() + `) and a way to
 bring pictures to its size (` + inceptionDoorNames() + `):
 inception-2048/torch_fidelity is what "inception" alone means. The distance is called after
 its features - fd-fashion, fd-random - and fid only with Inception's layer 2048.
@@ -187,7 +187,7 @@ func runEval(ctx context.Context, u *ui, o *evalOptions, f *pflag.FlagSet, arg s
 	}
 	h, w, c := samples.Size()
 	if o.makeRef != "" {
-		e, err := o.extractor(h, w, c)
+		e, err := o.extractor(u, h, w, c)
 		if err != nil {
 			return err
 		}

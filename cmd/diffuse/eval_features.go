@@ -41,7 +41,7 @@ func (e *extractor) distanceName() string {
 var featureNames = []string{"fashion", "random", "inception"}
 
 // extractor chooses the feature network for pictures of h×w×c: the one asked for, else Inception if its weights were given, else the first that fits.
-func (s *evalSettings) extractor(h, w, c int) (*extractor, error) {
+func (s *evalSettings) extractor(u *ui, h, w, c int) (*extractor, error) {
 	name, door, hasDoor := strings.Cut(s.features, "/")
 	switch {
 	case name == "" && s.inception != "":
@@ -73,7 +73,7 @@ func (s *evalSettings) extractor(h, w, c int) (*extractor, error) {
 		// Another size is another scale of texture, and grey has weights of its own.
 		return &extractor{r, "formula", fmt.Sprintf("none, %d×%d×%d", h, w, c), smallBatch}, err
 	}
-	return s.openInception(name, door)
+	return s.openInception(u, name, door)
 }
 
 // fashionFeatures opens the classifier inside the program.
@@ -90,11 +90,20 @@ func fashionFeatures() (k *metric.Classifier, hash string, err error) {
 	return k, fmt.Sprintf("%x", sha256.Sum256(b)), err
 }
 
-// openInception reads the user's weights. name may be "inception" or a layer such as "inception-64"; door is how pictures come in.
-func (s *evalSettings) openInception(name, door string) (*extractor, error) {
-	if s.inception == "" {
-		err := usagef("--features %s needs the network's weights: --inception FILE", s.features)
-		return nil, withHint(err, "pytorch-fid's pt_inception-2015-12-05-6726825d.pth, which is torch-fidelity's too, or its tensors under the same names as safetensors")
+// openInception reads the user's weights: those of --inception, which are remembered if they are good, or the ones remembered. name may be
+// "inception" or a layer such as "inception-64"; door is how pictures come in.
+func (s *evalSettings) openInception(u *ui, name, door string) (*extractor, error) {
+	path, from := s.inception, "--inception "+s.inception
+	if path == "" {
+		c, err := readConfig()
+		if err != nil {
+			return nil, err
+		}
+		if c.Inception == "" {
+			err := usagef("--features %s needs the network's weights, which are not part of this program: --inception FILE", s.features)
+			return nil, withHint(err, "FILE is pt_inception-2015-12-05-6726825d.pth, 95 MB, from the release fid_weights of github.com/mseitzer/pytorch-fid (torch-fidelity's is the same), or its tensors as safetensors; it is remembered")
+		}
+		path, from = c.Inception, "the Inception weights remembered from an earlier --inception"
 	}
 	if name == "inception" {
 		name = "inception-2048"
@@ -102,20 +111,23 @@ func (s *evalSettings) openInception(name, door string) (*extractor, error) {
 	if door == "" {
 		door = string(metric.TorchFidelity)
 	}
-	f, err := checkpoint.OpenWeights(s.inception)
+	f, err := checkpoint.OpenWeights(path)
 	if err != nil {
-		return nil, fmt.Errorf("--inception: %w", err)
+		return nil, fmt.Errorf("%s: %w", from, err)
 	}
 	defer f.Close()
 	net, err := metric.NewInception(f.Tensors)
 	if err != nil {
-		return nil, fmt.Errorf("--inception %s: %w", s.inception, err)
+		return nil, fmt.Errorf("%s: %w", from, err)
 	}
 	e, err := net.Extractor(name + "/" + door)
 	if err != nil {
 		return nil, usageError{fmt.Errorf("--features: %w", err)}
 	}
-	hash, err := fileHash(s.inception)
+	hash, err := fileHash(path)
+	if err == nil && s.inception != "" {
+		rememberInception(u, path)
+	}
 	return &extractor{Extractor: e, hash: hash, batch: inceptionBatch}, err
 }
 

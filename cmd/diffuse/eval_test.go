@@ -239,6 +239,7 @@ func TestEvalInception(t *testing.T) {
 		t.Skip("reads 24 million weights three times")
 	}
 	dir := t.TempDir()
+	config := ownConfig(t)
 	weights := filepath.Join(dir, "inception.safetensors")
 	f := &checkpoint.File{Tensors: golden.InceptionWeights(t)}
 	for name, x := range f.Tensors {
@@ -289,10 +290,34 @@ func TestEvalInception(t *testing.T) {
 		t.Errorf("features %s of sha256 %s", r.Features, r.FeaturesSHA)
 	}
 
+	// The weights are found again, until they are gone.
+	if again := evaluate(t, sides[0], "--ref", sides[1], "--features", "inception", "--metrics", "fid"); again.Metrics["fid"] != r.Metrics["fid"] || again.FeaturesSHA != r.FeaturesSHA {
+		t.Errorf("with the weights remembered: %+v", again)
+	}
 	stats := filepath.Join(dir, "stats.safetensors")
 	args := []string{"eval", "-q", sides[1], "--make-ref", stats, "--inception", weights, "--features", "inception-64/clean_fid"}
 	if err := run(context.Background(), args, io.Discard, io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	refused(t, `"torch_fidelity" and "clean_fid"`, sides[0], "--ref", stats, "--inception", weights, "--features", "inception-64")
+
+	os.Remove(weights)
+	refused(t, "the Inception weights remembered from an earlier --inception: ", sides[0], "--ref", sides[1], "--features", "inception")
+	if err := os.WriteFile(config, []byte("{"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	refused(t, "settings in "+config, sides[0], "--ref", sides[1], "--features", "inception")
+}
+
+// ownConfig gives the test a configuration and a cache folder of its own and returns the path of the settings.
+func ownConfig(t *testing.T) string {
+	t.Helper()
+	for _, name := range []string{"HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "AppData", "LocalAppData"} {
+		t.Setenv(name, t.TempDir())
+	}
+	path, err := configPath()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
 }

@@ -51,7 +51,7 @@ func newEvaluation(u *ui, s evalSettings, h, w, c int) (*evaluation, error) {
 	if err != nil {
 		return nil, err
 	}
-	e, err := s.extractor(h, w, c)
+	e, err := s.extractor(u, h, w, c)
 	if err != nil {
 		return nil, err
 	}
