@@ -19,8 +19,8 @@ type evalOptions struct {
 	split, makeRef string
 }
 
-// evalCount is the number of pictures a model draws to be measured, unless --num or --seeds says otherwise.
-const evalCount = 10_000
+// evalCount is the number of pictures a model draws to be measured, unless --num or --seeds says otherwise: that of the field (EDM, ADM).
+const evalCount = 50_000
 
 func evalCommand(u *ui) *cobra.Command {
 	o := &evalOptions{sampleOptions: newSampleOptions(), evalSettings: defaultEvalSettings()}
@@ -31,8 +31,8 @@ func evalCommand(u *ui) *cobra.Command {
 network sees in both.
 
 SAMPLES is an npz file (arr_0, and arr_1 for classes), a folder of pictures, idx files,
-or a model: then ` + fmt.Sprint(evalCount) + ` pictures are drawn (--num, --seeds), by the sampling flags of
-"diffuse sample". Measuring the folder of a training run adds a line to its eval.jsonl.
+or a model: then ` + fmt.Sprint(evalCount) + ` pictures are drawn, as papers do (--num 10000 is quicker), by the sampling
+flags of "diffuse sample". Measuring the folder of a training run adds a line to its eval.jsonl.
 
 R is a set of pictures, or statistics made by --make-ref or another tool (npz with mu and
 sigma); against statistics there are no kid, prdc, sw and fd-infinity. Of files with both, as
@@ -59,7 +59,7 @@ The features of --ref are kept for the next time, in the folder .diffuse beside 
 the user's cache folder, and are computed again when the pictures have changed.
 
 Distances depend on the number of pictures: compare numbers of equal counts only.`,
-		Example: `  diffuse eval fashion --ref fashion-mnist/
+		Example: `  diffuse eval fashion --num 10000 --ref fashion-mnist/
   diffuse eval fashion --skip 0.8:1 --steps 6 --num 2000 --ref fashion-mnist/ --metrics fd,accuracy
   diffuse eval samples.npz --ref photos/ --features random
   diffuse eval out/ --ref cifar10-stats.npz --features inception --inception pt_inception-2015-12-05-6726825d.pth
@@ -169,7 +169,8 @@ func (o *evalOptions) open(u *ui, f *pflag.FlagSet, arg string) (pictureSet, err
 	if err != nil {
 		return nil, err
 	}
-	if !f.Changed("num") && !f.Changed("seeds") {
+	unasked := !f.Changed("num") && !f.Changed("seeds")
+	if unasked {
 		o.num = evalCount
 		f.Set("num", fmt.Sprint(evalCount))
 	}
@@ -177,7 +178,7 @@ func (o *evalOptions) open(u *ui, f *pflag.FlagSet, arg string) (pictureSet, err
 	if err != nil {
 		return nil, err
 	}
-	return drawnSet{plan: p}, nil
+	return drawnSet{plan: p, unasked: unasked}, nil
 }
 
 func runEval(ctx context.Context, u *ui, o *evalOptions, f *pflag.FlagSet, arg string) error {

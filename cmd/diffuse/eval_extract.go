@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 
 	"diffuse/imageio"
 	"diffuse/metric"
@@ -40,6 +41,9 @@ func extract(ctx context.Context, u *ui, set pictureSet, e *extractor, keep kept
 			s.guesses = append(s.guesses, guesses...)
 		} else if err := e.Features(rows.X, pictures); err != nil {
 			return err
+		}
+		if err := rows.Check(); err != nil {
+			return fmt.Errorf("%s features of the pictures from number %d on: %w", e.Name(), s.N, err)
 		}
 		s.N, s.labels = s.N+rows.N, append(s.labels, labels...)
 		if keep.rows {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"diffuse/checkpoint"
 	"diffuse/dataset"
@@ -68,6 +69,9 @@ func openStored(u *ui, path, split string, most int, o dataset.Options) (*stored
 	}
 	o.Split, o.Warn = split, func(line string) { u.warn("%s", line) }
 	d, err := dataset.Open(path, o)
+	if errors.Is(err, dataset.ErrSizes) {
+		return nil, withHint(err, "pictures are measured at one size: scale them first, with the same program on both sides")
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +147,10 @@ func (s *storedSet) index(i int) int {
 }
 
 // A drawnSet is what a model draws.
-type drawnSet struct{ plan *samplePlan }
+type drawnSet struct {
+	plan    *samplePlan
+	unasked bool // nobody named a number: say what it costs
+}
 
 func (s drawnSet) Len() int { return len(s.plan.pictures) }
 
@@ -191,7 +198,7 @@ func (s drawnSet) Each(ctx context.Context, u *ui, _ int, f func([]imageio.Image
 	p := s.plan
 	bar := u.progress("sampling", "pictures", 0, float64(len(p.pictures)))
 	defer bar.finish()
-	per := p.model.size()
+	per, started := p.model.size(), time.Now()
 	for lo := 0; lo < len(p.pictures); lo += p.batch {
 		batch := p.pictures[lo:min(lo+p.batch, len(p.pictures))]
 		x, err := p.drawBatch(ctx, lo, batch, nil, bar)
@@ -208,6 +215,10 @@ func (s drawnSet) Each(ctx context.Context, u *ui, _ int, f func([]imageio.Image
 		}
 		if err := f(pictures, labels); err != nil {
 			return err
+		}
+		if s.unasked && lo == 0 {
+			all := time.Since(started) * time.Duration(len(p.pictures)) / time.Duration(len(batch))
+			u.note("drawing %d pictures, as papers do, will take about %s; --num 10000 is quicker, and comparable with its equals only", len(p.pictures), all.Round(time.Second))
 		}
 	}
 	return nil
