@@ -1,6 +1,7 @@
 package metric
 
 import (
+	"context"
 	"fmt"
 	"math"
 
@@ -72,12 +73,12 @@ func newCloud(f Features, centre []float64) *cloud {
 const tileRows, tileColumns = 128, 512
 
 // scan calls visit for every row i of a and every stretch j0 … j0+len(low)−1 of rows of b, with bounds of their squared distances: they lie
-// in low … high, or either is NaN. Rows run in parallel, the stretches of one row in order.
-func (a *cloud) scan(b *cloud, visit func(i, j0 int, low, high []float64)) {
+// in low … high, or either is NaN. Rows run in parallel, the stretches of one row in order. When ctx ends, so does the scan, with its error.
+func (a *cloud) scan(ctx context.Context, b *cloud, visit func(i, j0 int, low, high []float64)) error {
 	kernel.For(a.N, tileRows, func(i0, i1 int) {
 		dots := make([]float32, tileRows*tileColumns)
 		low, high := make([]float64, tileColumns), make([]float64, tileColumns)
-		for j0 := 0; j0 < b.N; j0 += tileColumns {
+		for j0 := 0; j0 < b.N && ctx.Err() == nil; j0 += tileColumns {
 			w := min(tileColumns, b.N-j0)
 			kernel.Gemm(dots, a.x32[i0*a.D:], b.x32[j0*b.D:], i1-i0, w, a.D, a.D, b.D, w, false, true, false)
 			for i := i0; i < i1; i++ {
@@ -92,4 +93,5 @@ func (a *cloud) scan(b *cloud, visit func(i, j0 int, low, high []float64)) {
 			}
 		}
 	})
+	return ctx.Err()
 }

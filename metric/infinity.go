@@ -1,6 +1,7 @@
 package metric
 
 import (
+	"context"
 	"fmt"
 	"math"
 )
@@ -42,10 +43,13 @@ func Extrapolate(n []int, fd []float64) (Extrapolation, error) {
 }
 
 // FDInfinity extrapolates the distances of the first n[i] rows of a, each against all of b, by [FrechetFeatures]. Rows in random order are
-// the caller's part. Errors are those of both, and a count below 2 or above a.N.
-func FDInfinity(a, b Features, n []int) (Extrapolation, error) {
+// the caller's part. Errors are those of both, a count below 2 or above a.N, and ctx's, which is looked at before every count.
+func FDInfinity(ctx context.Context, a, b Features, n []int) (Extrapolation, error) {
 	fd := make([]float64, len(n))
 	for i, k := range n {
+		if err := ctx.Err(); err != nil {
+			return Extrapolation{}, err
+		}
 		if k < 2 || k > a.N {
 			return Extrapolation{}, fmt.Errorf("FD∞ at %d pictures: it takes 2 or more; there are %d", k, a.N)
 		}

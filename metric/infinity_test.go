@@ -1,6 +1,7 @@
 package metric_test
 
 import (
+	"context"
 	"math"
 	"testing"
 
@@ -15,7 +16,7 @@ func TestGoldenFDInfinity(t *testing.T) {
 		Intercept, Slope float64
 	}](t, "fd_infinity")
 	r := open(t)
-	e := must(metric.FDInfinity(r.set(t, "A"), r.set(t, "B"), w.N))(t)
+	e := must(metric.FDInfinity(context.Background(), r.set(t, "A"), r.set(t, "B"), w.N))(t)
 	golden.Close(t, "distances", e.FD, w.FD, 1e-9)
 	near(t, "intercept", e.Intercept, w.Intercept, 1e-9, 0)
 	near(t, "slope", e.Slope, w.Slope, 1e-9, 0)
@@ -36,8 +37,11 @@ func TestExtrapolate(t *testing.T) {
 			t.Errorf("%s: not refused, %+v", name, e)
 		}
 	}
-	refuses(t, random(1, 30, 3), func(a, b metric.Features) error { _, err := metric.FDInfinity(a, b, []int{10, 20}); return err })
-	if _, err := metric.FDInfinity(random(1, 30, 3), random(2, 30, 3), []int{10, 31}); err == nil {
+	refuses(t, random(1, 30, 3), func(a, b metric.Features) error {
+		_, err := metric.FDInfinity(context.Background(), a, b, []int{10, 20})
+		return err
+	})
+	if _, err := metric.FDInfinity(context.Background(), random(1, 30, 3), random(2, 30, 3), []int{10, 31}); err == nil {
 		t.Error("more pictures than there are: not refused")
 	}
 }

@@ -1,8 +1,8 @@
 package metric
 
 import (
+	"context"
 	"fmt"
-	"math"
 	"sync/atomic"
 )
 
@@ -28,8 +28,8 @@ type PRDC struct {
 // real balls with a generated point inside.
 //
 // Counts are those of float64 differences, exact also for ties, whatever the number of threads. Memory does not grow with the product of the sets'
-// sizes. Errors: those of [Features.Check], different widths, K < 1, fewer than K+1 rows in a set.
-func PrecisionRecall(generated, real Features, o PRDCOptions) (PRDC, error) {
+// sizes. Errors: those of [Features.Check], different widths, K < 1, fewer than K+1 rows in a set, ctx's.
+func PrecisionRecall(ctx context.Context, generated, real Features, o PRDCOptions) (PRDC, error) {
 	if o.K < 1 {
 		return PRDC{}, fmt.Errorf("precision and recall with the %d-th nearest neighbour: it takes at least the first", o.K)
 	}
@@ -40,10 +40,17 @@ func PrecisionRecall(generated, real Features, o PRDCOptions) (PRDC, error) {
 	if err != nil {
 		return PRDC{}, fmt.Errorf("precision and recall: %w", err)
 	}
-	rx, ry := x.radii(o.K), y.radii(o.K)
+	rx, err := x.radii(ctx, o.K)
+	if err != nil {
+		return PRDC{}, err
+	}
+	ry, err := y.radii(ctx, o.K)
+	if err != nil {
+		return PRDC{}, err
+	}
 	recalled, covered := make([]atomic.Bool, y.N), make([]atomic.Bool, y.N)
 	balls := make([]int, x.N) // real balls around each generated point
-	x.scan(y, func(i, j0 int, low, high []float64) {
+	err = x.scan(ctx, y, func(i, j0 int, low, high []float64) {
 		for n := range low {
 			j := j0 + n
 			if within(low[n], high[n], ry[j], o.Strict, x.Features, y.Features, i, j) {
@@ -55,6 +62,9 @@ func PrecisionRecall(generated, real Features, o PRDCOptions) (PRDC, error) {
 			}
 		}
 	})
+	if err != nil {
+		return PRDC{}, err
+	}
 	p := PRDC{RecallCount: count(recalled), CoverageCount: count(covered)}
 	for _, n := range balls {
 		p.DensityCount += n
@@ -93,53 +103,4 @@ func count(flags []atomic.Bool) (n int) {
 		}
 	}
 	return n
-}
-
-// Radii returns for every row of f the distance to its k-th nearest other row. Errors: those of [Features.Check], k < 1, fewer than k+1 rows.
-func Radii(f Features, k int) ([]float64, error) {
-	if k < 1 {
-		return nil, fmt.Errorf("distance to the %d-th nearest neighbour: it takes at least the first", k)
-	}
-	if err := checkPair(fmt.Sprintf("distance to neighbour %d", k), f, f, k+1); err != nil {
-		return nil, err
-	}
-	c, _, err := newClouds(f, f)
-	if err != nil {
-		return nil, err
-	}
-	r := c.radii(k)
-	for i := range r {
-		r[i] = math.Sqrt(r[i])
-	}
-	return r, nil
-}
-
-// radii returns the squared distance of every row to its k-th nearest other row.
-func (c *cloud) radii(k int) []float64 {
-	nearest := make([]float64, c.N*k) // ascending, of each row
-	for i := range nearest {
-		nearest[i] = math.Inf(1)
-	}
-	c.scan(c, func(i, j0 int, low, _ []float64) {
-		best := nearest[i*k : (i+1)*k]
-		for n, l := range low {
-			if l >= best[k-1] || j0+n == i {
-				continue
-			}
-			d := distance(c.Row(i), c.Row(j0+n))
-			if !(d < best[k-1]) {
-				continue
-			}
-			at := k - 1
-			for ; at > 0 && best[at-1] > d; at-- {
-				best[at] = best[at-1]
-			}
-			best[at] = d
-		}
-	})
-	r := make([]float64, c.N)
-	for i := range r {
-		r[i] = nearest[i*k+k-1]
-	}
-	return r
 }

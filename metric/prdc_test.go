@@ -1,6 +1,7 @@
 package metric_test
 
 import (
+	"context"
 	"math"
 	"runtime"
 	"strconv"
@@ -40,7 +41,7 @@ func TestGoldenPRDC(t *testing.T) {
 			checkRadii(t, x, k, w.Radii1, w.Sum1)
 			checkRadii(t, y, k, w.Radii2, w.Sum2)
 			for strict, c := range map[bool]counts{false: w.LE, true: w.LT} {
-				got := must(metric.PrecisionRecall(x, y, metric.PRDCOptions{K: k, Strict: strict}))(t)
+				got := must(metric.PrecisionRecall(context.Background(), x, y, metric.PRDCOptions{K: k, Strict: strict}))(t)
 				want := metric.PRDC{Precision: c.Precision, Recall: c.Recall, Density: c.Density, Coverage: c.Coverage,
 					PrecisionCount: c.PC, RecallCount: c.RC, DensityCount: c.DC, CoverageCount: c.CC}
 				if got != want {
@@ -57,7 +58,7 @@ func TestGoldenPRDC(t *testing.T) {
 
 func checkRadii(t *testing.T, f metric.Features, k int, first []float64, sum float64) {
 	t.Helper()
-	r := must(metric.Radii(f, k))(t)
+	r := must(metric.Radii(context.Background(), f, k))(t)
 	total := 0.0
 	for i, v := range r {
 		total += v
@@ -146,7 +147,7 @@ func TestPRDCIsExact(t *testing.T) {
 		x, y := changed(random(4, n1, 3), change), changed(random(5, n2, 3), change)
 		for _, o := range []metric.PRDCOptions{{K: 1}, {K: 4, Strict: true}, {K: 4}} {
 			for _, sets := range [][2]metric.Features{{x, y}, {y, x}} {
-				got := must(metric.PrecisionRecall(sets[0], sets[1], o))(t)
+				got := must(metric.PrecisionRecall(context.Background(), sets[0], sets[1], o))(t)
 				if want := plainPRDC(sets[0], sets[1], o); got != want {
 					t.Errorf("%s, %+v:\n got %+v\nwant %+v", name, o, got, want)
 				}
@@ -157,48 +158,48 @@ func TestPRDCIsExact(t *testing.T) {
 
 func TestPRDCProperties(t *testing.T) {
 	x, y := random(6, 150, 8), random(7, 200, 8)
-	want := must(metric.PrecisionRecall(x, y, metric.DefaultPRDCOptions()))(t)
-	if got := must(metric.PrecisionRecall(permuted(t, x), permuted(t, y), metric.DefaultPRDCOptions()))(t); got != want {
+	want := must(metric.PrecisionRecall(context.Background(), x, y, metric.DefaultPRDCOptions()))(t)
+	if got := must(metric.PrecisionRecall(context.Background(), permuted(t, x), permuted(t, y), metric.DefaultPRDCOptions()))(t); got != want {
 		t.Errorf("rows in another order: %+v, want %+v", got, want)
 	}
-	swapped := must(metric.PrecisionRecall(y, x, metric.DefaultPRDCOptions()))(t)
+	swapped := must(metric.PrecisionRecall(context.Background(), y, x, metric.DefaultPRDCOptions()))(t)
 	if swapped.PrecisionCount != want.RecallCount || swapped.RecallCount != want.PrecisionCount {
 		t.Errorf("swapped sets: %+v, want precision and recall swapped of %+v", swapped, want)
 	}
-	same := must(metric.PrecisionRecall(x, x, metric.DefaultPRDCOptions()))(t)
+	same := must(metric.PrecisionRecall(context.Background(), x, x, metric.DefaultPRDCOptions()))(t)
 	if same.Precision != 1 || same.Recall != 1 || same.Coverage != 1 || !(same.Density > 1) {
 		t.Errorf("identical sets: %+v", same)
 	}
-	away := must(metric.PrecisionRecall(changed(x, func(_, _ int, v float64) float64 { return v + 100 }), y, metric.DefaultPRDCOptions()))(t)
+	away := must(metric.PrecisionRecall(context.Background(), changed(x, func(_, _ int, v float64) float64 { return v + 100 }), y, metric.DefaultPRDCOptions()))(t)
 	if away != (metric.PRDC{}) {
 		t.Errorf("sets apart: %+v", away)
 	}
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(5))
-	if got := must(metric.PrecisionRecall(x, y, metric.DefaultPRDCOptions()))(t); got != want {
+	if got := must(metric.PrecisionRecall(context.Background(), x, y, metric.DefaultPRDCOptions()))(t); got != want {
 		t.Errorf("five threads: %+v, want %+v", got, want)
 	}
 	defer kernel.SetLevel(kernel.Generic)()
-	if got := must(metric.PrecisionRecall(x, y, metric.DefaultPRDCOptions()))(t); got != want {
+	if got := must(metric.PrecisionRecall(context.Background(), x, y, metric.DefaultPRDCOptions()))(t); got != want {
 		t.Errorf("plain Go kernels: %+v, want %+v", got, want)
 	}
 }
 
 func TestPRDCRefuses(t *testing.T) {
 	refuses(t, random(3, 12, 4), func(a, b metric.Features) error {
-		_, err := metric.PrecisionRecall(a, b, metric.DefaultPRDCOptions())
+		_, err := metric.PrecisionRecall(context.Background(), a, b, metric.DefaultPRDCOptions())
 		return err
 	})
 	a := random(1, 3, 2)
-	if _, err := metric.PrecisionRecall(a, a, metric.DefaultPRDCOptions()); err == nil || !strings.Contains(err.Error(), "at least 4 pictures") {
+	if _, err := metric.PrecisionRecall(context.Background(), a, a, metric.DefaultPRDCOptions()); err == nil || !strings.Contains(err.Error(), "at least 4 pictures") {
 		t.Errorf("three pictures for K = 3: %v", err)
 	}
-	if _, err := metric.PrecisionRecall(a, a, metric.PRDCOptions{}); err == nil {
+	if _, err := metric.PrecisionRecall(context.Background(), a, a, metric.PRDCOptions{}); err == nil {
 		t.Error("K = 0: not refused")
 	}
-	if _, err := metric.PrecisionRecall(a, changed(a, func(_, _ int, v float64) float64 { return 1e200 * v }), metric.PRDCOptions{K: 1}); err == nil {
+	if _, err := metric.PrecisionRecall(context.Background(), a, changed(a, func(_, _ int, v float64) float64 { return 1e200 * v }), metric.PRDCOptions{K: 1}); err == nil {
 		t.Error("overflow: not refused")
 	}
-	if _, err := metric.Radii(a, 0); err == nil {
+	if _, err := metric.Radii(context.Background(), a, 0); err == nil {
 		t.Error("radius of neighbour 0: not refused")
 	}
 }
@@ -206,7 +207,7 @@ func TestPRDCRefuses(t *testing.T) {
 func BenchmarkPRDC(b *testing.B) {
 	x, y := random(1, 10000, 64), random(2, 10000, 64)
 	for b.Loop() {
-		if _, err := metric.PrecisionRecall(x, y, metric.DefaultPRDCOptions()); err != nil {
+		if _, err := metric.PrecisionRecall(context.Background(), x, y, metric.DefaultPRDCOptions()); err != nil {
 			b.Fatal(err)
 		}
 	}

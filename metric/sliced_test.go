@@ -2,6 +2,8 @@ package metric_test
 
 import (
 	"math"
+	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"diffuse/internal/golden"
@@ -86,5 +88,37 @@ func TestSlicedWassersteinRefuses(t *testing.T) {
 	huge := changed(random(1, 5, 4), func(_, _ int, v float64) float64 { return v * 1e200 })
 	if _, _, err := metric.SlicedWasserstein(huge, random(1, 5, 4), dirs); err == nil {
 		t.Error("overflow: not refused")
+	}
+}
+
+// TestSlicedWassersteinPixels: bytes give the bits that their float64 values give, with counts that fill no block.
+func TestSlicedWassersteinPixels(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	pixels := func(n int) (metric.Pixels, metric.Features) {
+		p, f := metric.Pixels{N: n, D: 12, X: make([]uint8, n*12)}, metric.Features{N: n, D: 12, X: make([]float64, n*12)}
+		for i := range p.X {
+			p.X[i] = uint8(r.Uint32())
+			f.X[i] = float64(p.X[i]) / 255
+		}
+		return p, f
+	}
+	a, wideA := pixels(70)
+	b, wideB := pixels(45)
+	dirs := metric.Directions(9, 12, 3)
+	got1, got2, err := metric.SlicedWassersteinPixels(a, b, dirs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want1, want2, err := metric.SlicedWasserstein(wideA, wideB, dirs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(got1.Each, want1.Each) || !slices.Equal(got2.Each, want2.Each) || !(got1.Mean > 0) {
+		t.Errorf("%v, %v; want %v, %v", got1, got2, want1, want2)
+	}
+	for _, bad := range []metric.Pixels{{N: 0, D: 12}, {N: 2, D: 12, X: make([]uint8, 25)}, {N: 2, D: 6, X: make([]uint8, 12)}} {
+		if _, _, err := metric.SlicedWassersteinPixels(bad, b, dirs); err == nil {
+			t.Errorf("%d bytes of %d pictures of %d were measured", len(bad.X), bad.N, bad.D)
+		}
 	}
 }

@@ -13,7 +13,6 @@ import (
 	"strings"
 
 	"diffuse/checkpoint"
-	"diffuse/dataset"
 )
 
 // The files of a run folder. Pictures and snapshots are named by Tick.Path.
@@ -22,13 +21,15 @@ const (
 	stateFile      = "checkpoint.safetensors"
 	statisticsFile = "stats.jsonl"
 	logFile        = "log.txt"
+	metricsFile    = "metrics.jsonl"
 )
 
-// A record is the content of options.json: everything that a run's bytes depend on.
+// A record is the content of options.json: everything that a run's bytes depend on, and how it is measured.
 type record struct {
-	Options Options         `json:"options"`
-	Data    dataFacts       `json:"data"`
-	Setup   json.RawMessage `json:"setup"`
+	Options    Options         `json:"options"`
+	Data       dataFacts       `json:"data"`
+	Setup      json.RawMessage `json:"setup"`
+	Evaluation json.RawMessage `json:"evaluation,omitempty"` // no byte of the training depends on it
 }
 
 // dataFacts describe the data set, so that a run does not go on with another one unnoticed.
@@ -41,15 +42,30 @@ type dataFacts struct {
 }
 
 // newRecord describes a job.
-func newRecord(o Options, data dataset.Dataset, setup any) (record, error) {
-	r := record{Options: o}
-	r.Data.Images, r.Data.Classes = data.Len(), data.Labels()
-	r.Data.Height, r.Data.Width, r.Data.Channels = data.Size()
+func newRecord(job Job) (record, error) {
+	r := record{Options: job.Options}
+	r.Data.Images, r.Data.Classes = job.Data.Len(), job.Data.Labels()
+	r.Data.Height, r.Data.Width, r.Data.Channels = job.Data.Size()
 	var err error
-	if r.Setup, err = json.Marshal(setup); err != nil {
+	if r.Setup, err = json.Marshal(job.Setup); err != nil {
 		return record{}, fmt.Errorf("the run's setup as JSON: %w", err)
 	}
+	if job.Evaluation != nil {
+		if r.Evaluation, err = json.Marshal(job.Evaluation); err != nil {
+			return record{}, fmt.Errorf("the run's evaluation as JSON: %w", err)
+		}
+	}
 	return r, nil
+}
+
+// sameEvaluation compares how two records are measured, whatever the white space.
+func (r record) sameEvaluation(other record) bool {
+	var a, b bytes.Buffer
+	if len(r.Evaluation) == 0 || len(other.Evaluation) == 0 {
+		return len(r.Evaluation) == len(other.Evaluation)
+	}
+	err := errors.Join(json.Compact(&a, r.Evaluation), json.Compact(&b, other.Evaluation))
+	return err == nil && bytes.Equal(a.Bytes(), b.Bytes())
 }
 
 // write stores the record as options.json in dir.
@@ -69,6 +85,12 @@ func (r record) write(dir string) error {
 func ReadOptions(dir string) (Options, json.RawMessage, error) {
 	r, err := readRecord(dir)
 	return r.Options, r.Setup, err
+}
+
+// ReadEvaluation returns the JSON form of Job.Evaluation of the run in folder dir, nil if it has none. Errors are ReadOptions'.
+func ReadEvaluation(dir string) (json.RawMessage, error) {
+	r, err := readRecord(dir)
+	return r.Evaluation, err
 }
 
 func readRecord(dir string) (record, error) {
@@ -93,11 +115,12 @@ func readRecord(dir string) (record, error) {
 // compatible reports how now differs from the record r of a run that is to go on after `images` images. The end of the
 // run may change, its duration and the decay of the learning rate, while no step taken so far would have been
 // another: so a run at a constant rate can be made longer, or brought to its end by a decay that begins later.
-// Nothing else may change, because the result would be neither run's.
+// Nothing else that training depends on may change, because the result would be neither run's.
 func (r record) compatible(now record, images int64) error {
 	if was, is := &r.Options, now.Options; was.decayStart() >= images && is.decayStart() >= images {
 		was.Duration, was.LRDecay, was.LRDecayFraction = is.Duration, is.LRDecay, is.LRDecayFraction
 	}
+	r.Evaluation, now.Evaluation = nil, nil
 	was, err := generic(r)
 	if err != nil {
 		return err

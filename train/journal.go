@@ -37,43 +37,59 @@ func (s Stats) String() string {
 		s.Tick, s.Loss, s.GradNorm, s.LR, s.Seconds, s.Rate, float64(s.PeakMemory)/1e6)
 }
 
-// A journal is the pair of files that a run appends to. Every line carries the number of images shown before it was
-// written, so that lines which a crash left behind the last checkpoint can be found and dropped.
-type journal struct {
-	stats, log *os.File
-	echo       func(line string) // may be nil
+// A metricsLine is one line of metrics.jsonl: what Job.Evaluate measured, and of which state of the run.
+type metricsLine struct {
+	Tick       int64 `json:"tick"`
+	Images     int64 `json:"nimg"`
+	Evaluation any   `json:"evaluation"`
 }
 
-// openJournal opens the two files in dir for appending, after dropping lines from beyond `images` shown.
+// A journal is the files that a run appends to. Every line carries the number of images shown before it was
+// written, so that lines which a crash left behind the last checkpoint can be found and dropped.
+type journal struct {
+	stats, log, metrics *os.File          // metrics is nil until something has been measured
+	evaluated           int64             // images in the last line of metrics, -1 if there is none
+	echo                func(line string) // may be nil
+}
+
+// openJournal opens the files in dir for appending, after dropping lines from beyond `images` shown.
 func openJournal(dir string, images int64, echo func(string)) (*journal, error) {
-	stats, log := filepath.Join(dir, statisticsFile), filepath.Join(dir, logFile)
-	if err := rewind(stats, images, statsImages); err != nil {
+	stats, log, metrics := filepath.Join(dir, statisticsFile), filepath.Join(dir, logFile), filepath.Join(dir, metricsFile)
+	if _, err := rewind(stats, images, statsImages); err != nil {
 		return nil, err
 	}
-	if err := rewind(log, images, logImages); err != nil {
+	if _, err := rewind(log, images, logImages); err != nil {
 		return nil, err
 	}
 	j := &journal{echo: echo}
 	var err error
-	if j.stats, err = os.OpenFile(stats, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o666); err != nil {
+	if j.evaluated, err = rewind(metrics, images, metricsImages); err != nil {
 		return nil, err
 	}
-	if j.log, err = os.OpenFile(log, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o666); err != nil {
+	if j.stats, err = appendTo(stats); err != nil {
+		return nil, err
+	}
+	if j.log, err = appendTo(log); err != nil {
 		j.stats.Close()
 		return nil, err
 	}
 	return j, nil
 }
 
-// rewind cuts the file at path after its last line from at most `images` shown, as told by parse; a line that
-// cannot be parsed was cut short by a crash. A missing file is an empty one.
-func rewind(path string, images int64, parse func(line []byte) (int64, bool)) error {
+func appendTo(path string) (*os.File, error) {
+	return os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o666)
+}
+
+// rewind cuts the file at path after its last line from at most `images` shown, as told by parse, and returns the images of that line,
+// -1 for none; a line that cannot be parsed was cut short by a crash. A missing file is an empty one.
+func rewind(path string, images int64, parse func(line []byte) (int64, bool)) (int64, error) {
+	last := int64(-1)
 	text, err := os.ReadFile(path)
 	if os.IsNotExist(err) {
-		return nil
+		return last, nil
 	}
 	if err != nil {
-		return err
+		return last, err
 	}
 	keep := 0
 	for keep < len(text) {
@@ -81,15 +97,17 @@ func rewind(path string, images int64, parse func(line []byte) (int64, bool)) er
 		if end < 0 {
 			break
 		}
-		if n, ok := parse(text[keep : keep+end]); !ok || n > images {
+		n, ok := parse(text[keep : keep+end])
+		if !ok || n > images {
 			break
 		}
+		last = n
 		keep += end + 1
 	}
 	if keep == len(text) {
-		return nil
+		return last, nil
 	}
-	return checkpoint.AtomicFile(path, func(w io.Writer) error {
+	return last, checkpoint.AtomicFile(path, func(w io.Writer) error {
 		_, err := w.Write(text[:keep])
 		return err
 	})
@@ -99,6 +117,12 @@ func statsImages(line []byte) (int64, bool) {
 	var s Stats
 	err := json.Unmarshal(line, &s)
 	return s.Images, err == nil
+}
+
+func metricsImages(line []byte) (int64, bool) {
+	var m metricsLine
+	err := json.Unmarshal(line, &m)
+	return m.Images, err == nil
 }
 
 func logImages(line []byte) (int64, bool) {
@@ -122,6 +146,24 @@ func (j *journal) tick(s Stats) error {
 	return j.say(s.Images, "%v", s)
 }
 
+// metric appends a line to metrics.jsonl, which is made for it if it is the first.
+func (j *journal) metric(dir string, m metricsLine) error {
+	line, err := json.Marshal(m)
+	if err != nil {
+		return fmt.Errorf("metrics: %w", err)
+	}
+	if j.metrics == nil {
+		if j.metrics, err = appendTo(filepath.Join(dir, metricsFile)); err != nil {
+			return err
+		}
+	}
+	if _, err := j.metrics.Write(append(line, '\n')); err != nil {
+		return err
+	}
+	j.evaluated = m.Images
+	return nil
+}
+
 // say appends a line to the log.
 func (j *journal) say(images int64, format string, args ...any) error {
 	text := strings.ReplaceAll(fmt.Sprintf(format, args...), "\n", " ")
@@ -132,17 +174,27 @@ func (j *journal) say(images int64, format string, args ...any) error {
 	return err
 }
 
-// sync flushes both files to the disk: what a checkpoint follows must not be lost after it.
+// sync flushes the files to the disk: what a checkpoint follows must not be lost after it.
 func (j *journal) sync() error {
-	if err := j.stats.Sync(); err != nil {
-		return err
+	for _, f := range j.files() {
+		if err := f.Sync(); err != nil {
+			return err
+		}
 	}
-	return j.log.Sync()
+	return nil
 }
 
 func (j *journal) close() {
-	j.stats.Close()
-	j.log.Close()
+	for _, f := range j.files() {
+		f.Close()
+	}
+}
+
+func (j *journal) files() []*os.File {
+	if j.metrics == nil {
+		return []*os.File{j.stats, j.log}
+	}
+	return []*os.File{j.stats, j.log, j.metrics}
 }
 
 // peakMemory returns the most memory that the process has held: what Linux reports, elsewhere what Go's runtime asked for.

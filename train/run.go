@@ -23,6 +23,18 @@ type Job struct {
 	Snapshot func(Tick) error // saves EMA as a model, every Options.SnapshotTicks and at the end
 	Progress func(Progress)   // called after every step
 	Log      func(string)     // receives the lines of log.txt
+
+	// Evaluate measures EMA, every EvaluateTicks (0: only) and at the end, after the checkpoint: a run that is stopped meanwhile
+	// owes the measurement to its next session. The context is that of Train; what Evaluate returns after it was cancelled does not count.
+	Evaluate      func(context.Context, Tick) (Evaluation, error)
+	EvaluateTicks int
+	Evaluation    any // how Evaluate measures, for options.json; must turn into JSON, may change when a run is resumed
+}
+
+// An Evaluation is what Job.Evaluate measured.
+type Evaluation struct {
+	Line  any    // for a line of metrics.jsonl, beside tick and images; must turn into JSON
+	Words string // for the log
 }
 
 // Tick tells the hooks where the run is.
@@ -77,7 +89,7 @@ func Start(dir string, job Job) (*Run, error) {
 	if len(entries) > 0 {
 		return nil, fmt.Errorf("starting a run in %s: %w", dir, ErrExists)
 	}
-	rec, err := newRecord(job.Options, job.Data, job.Setup)
+	rec, err := newRecord(job)
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +116,7 @@ func Resume(dir string, job Job) (*Run, error) {
 	if err != nil {
 		return nil, fmt.Errorf("resuming: %w", err)
 	}
-	now, err := newRecord(job.Options, job.Data, job.Setup)
+	now, err := newRecord(job)
 	if err != nil {
 		return nil, err
 	}
@@ -128,7 +140,7 @@ func Resume(dir string, job Job) (*Run, error) {
 	if err := was.compatible(now, t.Images); err != nil {
 		return nil, fmt.Errorf("resuming %s: %w", dir, err)
 	}
-	if was.Options != now.Options {
+	if was.Options != now.Options || !was.sameEvaluation(now) {
 		if err := now.write(dir); err != nil {
 			return nil, err
 		}
@@ -168,16 +180,22 @@ func (r *Run) Close() error {
 	return nil
 }
 
-// Train trains until Options.Duration images have been shown. When ctx is cancelled it finishes the step, writes a
+// Train trains until Options.Duration images have been shown, and evaluates what is due or owed. When ctx is cancelled it finishes the step, writes a
 // checkpoint and returns an *Interrupted. After any other error the last checkpoint is untouched, and the log says why.
 func (r *Run) Train(ctx context.Context) error {
 	r.clock.start(r.Images)
-	for r.Images < r.Options.Duration {
+	for r.Owes() || r.Images < r.Options.Duration {
 		if ctx.Err() != nil {
 			if err := r.interrupt(); err != nil {
 				return r.fail(err)
 			}
 			return &Interrupted{Dir: r.Dir, Images: r.Images, Duration: r.Options.Duration, cause: context.Cause(ctx)}
+		}
+		if r.Owes() {
+			if err := r.evaluate(ctx); err != nil {
+				return r.fail(err)
+			}
+			continue
 		}
 		s, err := r.Step()
 		if err != nil {
@@ -236,6 +254,35 @@ func (r *Run) tick(s StepResult, last bool) error {
 	}
 	r.clock.pause()
 	return nil
+}
+
+// Owes tells whether the run has reached a tick whose evaluation is due and has not been written down, in this session or before it.
+func (r *Run) Owes() bool {
+	if r.job.Evaluate == nil || r.totals.steps > 0 || r.totals.ticks == 0 || r.journal.evaluated >= r.Images {
+		return false
+	}
+	every := int64(r.job.EvaluateTicks)
+	return r.Images >= r.Options.Duration || every > 0 && r.totals.ticks%every == 0
+}
+
+// evaluate lets the job measure and writes that down. The checkpoint comes first: measuring may take long, and fail.
+func (r *Run) evaluate(ctx context.Context) error {
+	if err := r.checkpoint(); err != nil {
+		return err
+	}
+	t := Tick{Dir: r.Dir, Stats: Stats{Tick: r.totals.ticks, Images: r.Images, Steps: r.Adam.Steps}, Last: r.Images >= r.Options.Duration}
+	e, err := r.job.Evaluate(ctx, t)
+	r.clock.pause()
+	if ctx.Err() != nil {
+		return nil // it is still owed
+	}
+	if err != nil {
+		return fmt.Errorf("evaluating after %d images: %w", r.Images, err)
+	}
+	if err := r.journal.metric(r.Dir, metricsLine{Tick: t.Stats.Tick, Images: r.Images, Evaluation: e.Line}); err != nil {
+		return err
+	}
+	return r.journal.say(r.Images, "tick %d  %s", t.Stats.Tick, e.Words)
 }
 
 // healthy finds out whether the last update left weights that are not finite, before anything of it is saved.

@@ -52,7 +52,7 @@ func (m *measurement) matchClassifier() error {
 	if i := slices.Index(index, -1); i >= 0 {
 		return usagef("--metrics accuracy: class %s of SAMPLES is none of the %s classes", names[i], k.Title)
 	}
-	if byNumber && !m.asked {
+	if byNumber && m.wanted == nil {
 		var known []string
 		if m.ref.pictures != nil {
 			known = m.ref.pictures.ClassNames()
@@ -103,9 +103,9 @@ func (m *measurement) matchReference() error {
 	return nil
 }
 
-// classes computes the distance for every class by itself. One with too few pictures is left out, with a warning.
-func (m *measurement) classes(u *ui) error {
-	m.report.PerClass = map[string]float64{}
+// byClass computes the distance for every class by itself. One with too few pictures is left out, with a warning.
+func (m *measurement) byClass(u *ui) error {
+	m.report.PerClass, m.report.classes = map[string]float64{}, m.ref.pictures.ClassNames()
 	if m.refByNumber {
 		u.warn("classes are matched by their numbers, as SAMPLES or --ref has no names for them")
 	}

@@ -8,10 +8,12 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"diffuse/checkpoint"
 	"diffuse/dataset"
 	"diffuse/imageio"
+	"diffuse/internal/kernel"
 	"diffuse/sampler"
 	"diffuse/train"
 	"diffuse/zoo"
@@ -60,12 +62,16 @@ type storedSet struct {
 }
 
 // openStored opens pictures at path; at most the given number of them (0 = all), drawn at random, since the first ones of a folder
-// may all be of one class.
-func openStored(u *ui, path, split string, most int) (*storedSet, error) {
+// may all be of one class. o says how they are read, but for the part.
+func openStored(u *ui, path, split string, most int, o dataset.Options) (*storedSet, error) {
 	if info, err := os.Stat(path); split != "" && err == nil && !info.IsDir() {
 		return nil, usagef("split %s of %s: a file has no parts", split, path)
 	}
-	d, err := dataset.Open(path, dataset.Options{Split: split, Warn: func(line string) { u.warn("%s", line) }})
+	o.Split, o.Warn = split, func(line string) { u.warn("%s", line) }
+	d, err := dataset.Open(path, o)
+	if errors.Is(err, dataset.ErrSizes) {
+		return nil, withHint(err, "pictures are measured at one size: scale them first, with the same program on both sides")
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -98,8 +104,13 @@ func (s *storedSet) Describe() string {
 }
 
 func (s *storedSet) Each(ctx context.Context, u *ui, size int, f func([]imageio.Image, []int) error) error {
+	return s.each(ctx, u, "measuring", size, f)
+}
+
+// each is Each; what is being done stands in the progress. The pictures of a batch are decoded in parallel.
+func (s *storedSet) each(ctx context.Context, u *ui, what string, size int, f func([]imageio.Image, []int) error) error {
 	n := s.Len()
-	bar := u.progress("measuring "+s.path, "pictures", 0, float64(n))
+	bar := u.progress(what+" "+s.path, "pictures", 0, float64(n))
 	defer bar.finish()
 	h, w, c := s.Size()
 	for lo := 0; lo < n; lo += size {
@@ -107,15 +118,15 @@ func (s *storedSet) Each(ctx context.Context, u *ui, size int, f func([]imageio.
 			return errInterrupted
 		}
 		pictures := make([]imageio.Image, min(size, n-lo))
-		labels := make([]int, len(pictures))
-		for i := range pictures {
-			pictures[i] = imageio.New(h, w, c)
-			k := lo + i
-			if s.pick != nil {
-				k = s.pick[k]
+		labels, errs := make([]int, len(pictures)), make([]error, len(pictures))
+		kernel.For(len(pictures), 1, func(i0, i1 int) {
+			for i := i0; i < i1; i++ {
+				pictures[i] = imageio.New(h, w, c)
+				labels[i], errs[i] = s.Get(s.index(lo+i), pictures[i].Pix)
 			}
-			var err error
-			if labels[i], err = s.Get(k, pictures[i].Pix); err != nil {
+		})
+		for _, err := range errs {
+			if err != nil {
 				return err
 			}
 		}
@@ -127,8 +138,19 @@ func (s *storedSet) Each(ctx context.Context, u *ui, size int, f func([]imageio.
 	return nil
 }
 
+// index is the number in the data set of picture i.
+func (s *storedSet) index(i int) int {
+	if s.pick != nil {
+		return s.pick[i]
+	}
+	return i
+}
+
 // A drawnSet is what a model draws.
-type drawnSet struct{ plan *samplePlan }
+type drawnSet struct {
+	plan    *samplePlan
+	unasked bool // nobody named a number: say what it costs
+}
 
 func (s drawnSet) Len() int { return len(s.plan.pictures) }
 
@@ -150,7 +172,11 @@ func (s drawnSet) Size() (h, w, c int) {
 
 func (s drawnSet) Describe() string {
 	r := s.plan.report(s.plan.pictures)
-	d := fmt.Sprintf("%s (sha256 %s), %d pictures by %s, %d steps, NFE %d", r.Model, r.ModelSHA, r.Pictures, r.Sampler, r.Steps, r.NFE)
+	d := r.Model
+	if r.ModelSHA != "" { // not of a model that is still being trained
+		d += fmt.Sprintf(" (sha256 %s)", r.ModelSHA)
+	}
+	d += fmt.Sprintf(", %d pictures by %s, %d steps, NFE %d", r.Pictures, r.Sampler, r.Steps, r.NFE)
 	if r.Skip != "" {
 		d += ", skip " + r.Skip
 	}
@@ -172,7 +198,7 @@ func (s drawnSet) Each(ctx context.Context, u *ui, _ int, f func([]imageio.Image
 	p := s.plan
 	bar := u.progress("sampling", "pictures", 0, float64(len(p.pictures)))
 	defer bar.finish()
-	per := p.model.size()
+	per, started := p.model.size(), time.Now()
 	for lo := 0; lo < len(p.pictures); lo += p.batch {
 		batch := p.pictures[lo:min(lo+p.batch, len(p.pictures))]
 		x, err := p.drawBatch(ctx, lo, batch, nil, bar)
@@ -189,6 +215,10 @@ func (s drawnSet) Each(ctx context.Context, u *ui, _ int, f func([]imageio.Image
 		}
 		if err := f(pictures, labels); err != nil {
 			return err
+		}
+		if s.unasked && lo == 0 {
+			all := time.Since(started) * time.Duration(len(p.pictures)) / time.Duration(len(batch))
+			u.note("drawing %d pictures, as papers do, will take about %s; --num 10000 is quicker, and comparable with its equals only", len(p.pictures), all.Round(time.Second))
 		}
 	}
 	return nil

@@ -25,7 +25,9 @@ type evalReport struct {
 	Seconds     float64             `json:"seconds"`
 	Time        string              `json:"time"`
 
-	order []string // the metrics as printed
+	order    []string // the metrics as printed
+	distance string   // what the distance is called
+	classes  []string // as printed
 }
 
 // A measured is a metric's value, where it is a mean over parts their standard deviation, and how it was taken where there is a choice.
@@ -36,8 +38,7 @@ type measured struct {
 }
 
 // print writes the table, or JSON.
-func (m *measurement) print(u *ui) error {
-	r := m.report
+func (r *evalReport) print(u *ui) error {
 	if u.json {
 		return u.result(r)
 	}
@@ -55,8 +56,8 @@ func (m *measurement) print(u *ui) error {
 		fmt.Fprintln(w)
 	}
 	if r.PerClass != nil {
-		fmt.Fprintf(w, "\n%s by class\t\n", m.distanceName())
-		for _, name := range m.ref.pictures.ClassNames() {
+		fmt.Fprintf(w, "\n%s by class\t\n", r.distance)
+		for _, name := range r.classes {
 			if v, ok := r.PerClass[name]; ok {
 				fmt.Fprintf(w, "%s\t%s\n", name, shortest(v))
 			}
@@ -73,15 +74,14 @@ func shortest(v float64) string {
 	return fmt.Sprintf("%.5g", v)
 }
 
-// journal appends the numbers to the run that was measured, if it was one. They have been printed: a run that cannot be written to is no
+// journal appends the numbers to the run whose model was measured, if arg is one. They have been printed: a run that cannot be written to is no
 // reason to fail.
-func (m *measurement) journal(u *ui, arg string) {
-	info, err := os.Stat(arg)
-	if _, drawn := m.samples.(drawnSet); err != nil || !info.IsDir() || !drawn {
+func (r *evalReport) journal(u *ui, arg string) {
+	if info, err := os.Stat(arg); err != nil || !info.IsDir() {
 		return
 	}
 	path := filepath.Join(arg, "eval.jsonl")
-	if err := appendLine(path, m.report); err != nil {
+	if err := appendLine(path, r); err != nil {
 		u.warn("%s does not have these numbers: %v", path, cause(err))
 	}
 }

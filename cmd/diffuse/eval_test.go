@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"diffuse/checkpoint"
+	"diffuse/dataset"
 	"diffuse/imageio"
 	"diffuse/internal/golden"
 	"diffuse/metric"
@@ -119,7 +120,7 @@ func TestExtractKeeps(t *testing.T) {
 		t.Fatal(err)
 	}
 	u := &ui{stdout: io.Discard, stderr: io.Discard}
-	set, err := openStored(u, path, "", 0)
+	set, err := openStored(u, path, "", 0, dataset.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +163,8 @@ func TestKIDAsPeers(t *testing.T) {
 		}
 		return &featureSet{Features: metric.Features{N: n, D: 3, X: x}}
 	}
-	m := &measurement{o: &evalOptions{subsets: 5, subsetSize: 20}, e: &extractor{Extractor: random}, generated: set(30), real: set(40)}
+	v := &evaluation{settings: evalSettings{subsets: 5, subsetSize: 20}, e: &extractor{Extractor: random}, real: set(40)}
+	m := &measurement{evaluation: v, generated: set(30)}
 	m.report.Metrics = map[string]measured{}
 	if err := m.kid(context.Background(), &ui{stderr: io.Discard}); err != nil {
 		t.Fatal(err)
@@ -237,6 +239,7 @@ func TestEvalInception(t *testing.T) {
 		t.Skip("reads 24 million weights three times")
 	}
 	dir := t.TempDir()
+	config := ownConfig(t)
 	weights := filepath.Join(dir, "inception.safetensors")
 	f := &checkpoint.File{Tensors: golden.InceptionWeights(t)}
 	for name, x := range f.Tensors {
@@ -287,10 +290,34 @@ func TestEvalInception(t *testing.T) {
 		t.Errorf("features %s of sha256 %s", r.Features, r.FeaturesSHA)
 	}
 
+	// The weights are found again, until they are gone.
+	if again := evaluate(t, sides[0], "--ref", sides[1], "--features", "inception", "--metrics", "fid"); again.Metrics["fid"] != r.Metrics["fid"] || again.FeaturesSHA != r.FeaturesSHA {
+		t.Errorf("with the weights remembered: %+v", again)
+	}
 	stats := filepath.Join(dir, "stats.safetensors")
 	args := []string{"eval", "-q", sides[1], "--make-ref", stats, "--inception", weights, "--features", "inception-64/clean_fid"}
 	if err := run(context.Background(), args, io.Discard, io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	refused(t, `"torch_fidelity" and "clean_fid"`, sides[0], "--ref", stats, "--inception", weights, "--features", "inception-64")
+
+	os.Remove(weights)
+	refused(t, "the Inception weights remembered from an earlier --inception: ", sides[0], "--ref", sides[1], "--features", "inception")
+	if err := os.WriteFile(config, []byte("{"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	refused(t, "settings in "+config, sides[0], "--ref", sides[1], "--features", "inception")
+}
+
+// ownConfig gives the test a configuration and a cache folder of its own and returns the path of the settings.
+func ownConfig(t *testing.T) string {
+	t.Helper()
+	for _, name := range []string{"HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "AppData", "LocalAppData"} {
+		t.Setenv(name, t.TempDir())
+	}
+	path, err := configPath()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
 }

@@ -54,8 +54,8 @@ An analytic model has no raw output.`,
 	return c
 }
 
-// An evaluation is the input of one forward pass and, when it is done, the output.
-type evaluation struct {
+// A forwardPass is the input of one forward pass and, when it is done, the output.
+type forwardPass struct {
 	n, c, h, w int
 	x          []float64
 	sigma      []float64
@@ -82,7 +82,7 @@ func runForward(ctx context.Context, u *ui, o forwardOptions, modelArg string) e
 	if err := m.tune(o.skip); err != nil {
 		return err
 	}
-	e, err := readEvaluation(o.in, m)
+	e, err := readForwardPass(o.in, m)
 	if err != nil {
 		return err
 	}
@@ -127,21 +127,21 @@ func (m *model) tune(skip string) error {
 	return nil
 }
 
-// readEvaluation reads and checks the input arrays.
-func readEvaluation(path string, m *model) (*evaluation, error) {
+// readForwardPass reads and checks the input arrays.
+func readForwardPass(path string, m *model) (*forwardPass, error) {
 	f, err := checkpoint.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	e := &evaluation{}
+	e := &forwardPass{}
 	if err := e.read(f, m); err != nil {
 		return nil, fmt.Errorf("input %s: %w", path, err)
 	}
 	return e, nil
 }
 
-func (e *evaluation) read(f *checkpoint.File, m *model) error {
+func (e *forwardPass) read(f *checkpoint.File, m *model) error {
 	x, err := f.Tensor("x")
 	if err != nil {
 		return err
@@ -173,7 +173,7 @@ func (e *evaluation) read(f *checkpoint.File, m *model) error {
 }
 
 // readLevels reads sigma or timestep, exactly one of which must be there.
-func (e *evaluation) readLevels(f *checkpoint.File, p schedule.Precond) error {
+func (e *forwardPass) readLevels(f *checkpoint.File, p schedule.Precond) error {
 	sigma, hasSigma := f.Tensors["sigma"]
 	step, hasStep := f.Tensors["timestep"]
 	if hasSigma == hasStep {
@@ -236,7 +236,7 @@ func sigmaOf(p schedule.Precond, timestep float64) (float64, error) {
 }
 
 // run evaluates pictures lo to hi.
-func (e *evaluation) run(m *model, lo, hi int) {
+func (e *forwardPass) run(m *model, lo, hi int) {
 	n, per := hi-lo, e.c*e.h*e.w
 	if m.gmm != nil {
 		out := make([]float64, per)
@@ -269,7 +269,7 @@ func appendNCHW(list []float32, x *tensor.Tensor) []float32 {
 }
 
 // write stores the results.
-func (e *evaluation) write(path string) error {
+func (e *forwardPass) write(path string) error {
 	tensors := map[string]*checkpoint.Tensor{"denoised": checkpoint.Float32([]int{e.n, e.c, e.h, e.w}, e.denoised)}
 	if e.raw != nil {
 		tensors["raw"] = checkpoint.Float32([]int{e.n, e.rawChannels, e.h, e.w}, e.raw)

@@ -59,6 +59,13 @@ func (p *progress) set(done float64, extra string) {
 	p.bar.Set(int(barScale * p.done / p.total))
 }
 
+// pause takes time that was spent on something else out of the rate; a nil progress, as before the start, has none.
+func (p *progress) pause(d time.Duration) {
+	if p != nil {
+		p.started = p.started.Add(d)
+	}
+}
+
 // finish clears the bar.
 func (p *progress) finish() {
 	if p.bar != nil {

@@ -43,9 +43,12 @@ func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 		"trace":   scriptTrace,
 		"close":   scriptClose,
 		"cut":     scriptCut,
+		"flip":    scriptFlip,
 		"replace": scriptReplace,
 
-		"samemetrics": scriptSameMetrics,
+		"samemetrics":    scriptSameMetrics,
+		"lastevaluation": scriptLastEvaluation,
+		"onlyfile":       scriptOnlyFile,
 	}
 	all := map[string]func(*testscript.TestScript, bool, []string){"same": scriptSame, "cmpdirs": scriptCompareFolders}
 	for name, f := range commands {

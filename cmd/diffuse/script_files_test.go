@@ -26,7 +26,10 @@ import (
 //	trace TRACE NOISE           the trace starts at the noise, falls to 0 and ends in its last denoised state
 //	close A B NAME TOLERANCE    the arrays NAME of two files differ by no more
 //	samemetrics A B             two reports of eval --json hold the same numbers, to nine digits
+//	lastevaluation METRICS OUT  the report in the last line of a run's metrics.jsonl, as eval --json writes it
 //	cut FILE N                  keep the first N bytes; N < 0: lose the last -N
+//	flip FILE N                 invert byte N; N < 0: from the end
+//	onlyfile VAR DIR            set VAR to the path of the one file in DIR
 //	replace FILE OLD NEW        the only OLD becomes NEW, of the same length
 //
 // All numbers come from fixed streams.
@@ -183,6 +186,15 @@ func scriptSameMetrics(ts *testscript.TestScript, args []string) {
 	}
 }
 
+// scriptLastEvaluation writes the report in the last line of a run's metrics.jsonl, as diffuse eval --json does.
+func scriptLastEvaluation(ts *testscript.TestScript, args []string) {
+	need(ts, args, 2, "lastevaluation METRICS OUT")
+	lines := strings.Split(strings.TrimSpace(ts.ReadFile(args[0])), "\n")
+	var line struct{ Evaluation json.RawMessage }
+	ts.Check(json.Unmarshal([]byte(lines[len(lines)-1]), &line))
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), line.Evaluation, 0o666))
+}
+
 // array reads one tensor of a safetensors file.
 func array(ts *testscript.TestScript, path, name string) ([]float64, []int) {
 	f, err := checkpoint.Open(ts.MkAbs(path))
@@ -202,6 +214,27 @@ func scriptCut(ts *testscript.TestScript, args []string) {
 		n += len(b)
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(b[:n]), 0o666))
+}
+
+// scriptFlip inverts a byte.
+func scriptFlip(ts *testscript.TestScript, args []string) {
+	need(ts, args, 2, "flip FILE N")
+	b, n := []byte(ts.ReadFile(args[0])), number(ts, args[1])
+	if n < 0 {
+		n += len(b)
+	}
+	b[n] ^= 0xff
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), b, 0o666))
+}
+
+// scriptOnlyFile finds a file whose name the script cannot know.
+func scriptOnlyFile(ts *testscript.TestScript, args []string) {
+	need(ts, args, 2, "onlyfile VAR DIR")
+	list := names(ts, args[1])
+	if len(list) != 1 {
+		ts.Fatalf("%s holds %q, want one file", args[1], list)
+	}
+	ts.Setenv(args[0], filepath.Join(args[1], list[0]))
 }
 
 func scriptReplace(ts *testscript.TestScript, args []string) {

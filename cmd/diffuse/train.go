@@ -43,9 +43,15 @@ touched with --resume, which continues it with the settings it has and ends with
 the same bytes as a run that was never stopped; where there is no run yet,
 --resume starts one. Ctrl-C writes a checkpoint first.
 
+With --eval-ref the averaged weights are measured at snapshots as "diffuse eval"
+measures, on pictures of the seeds 0 to num-1 by ` + watchSampler + ` in ` + fmt.Sprint(watchSteps) + ` steps; the
+numbers go to metrics.jsonl and the log. The training does not depend on it:
+--resume takes other --eval flags, too.
+
 Settings come from the defaults, then the preset, then flags.`,
 		Example: `  diffuse train --preset fashion --data /usr/share/datasets/fashion-mnist --out runs/fashion
   diffuse train --data photos --resolution 32 --out runs/photos --duration 2M
+  diffuse train --data photos --out runs/photos --eval-ref training --eval-every 200k
   diffuse train --resume --out runs/photos
   diffuse train --resume --out runs/photos --duration 4M`,
 		Args: between(0, 0, "flags only"),
@@ -139,6 +145,9 @@ func (o *trainOptions) settings(typed *pflag.FlagSet, resuming bool) (*trainSett
 			return nil, fmt.Errorf("reading the setup of %s: %w", o.out, err)
 		}
 		s.Options = options
+		if s.Eval, err = evaluationOf(o.out); err != nil {
+			return nil, err
+		}
 	case o.preset != "":
 		if s, err = readPreset(o.preset); err != nil {
 			return nil, err
@@ -155,6 +164,9 @@ func (o *trainOptions) settings(typed *pflag.FlagSet, resuming bool) (*trainSett
 	}
 	if err := s.override(typed); err != nil {
 		return nil, usageError{err}
+	}
+	if err := s.Eval.check(typed); err != nil {
+		return nil, err
 	}
 	if o.data != "" {
 		s.Data = o.data
@@ -212,6 +224,13 @@ func trainRun(ctx context.Context, u *ui, dir string, s *trainSettings, data dat
 		Options: s.Options, Setup: s.setup(), Net: trainable(s, net), EMA: trainable(s, ema), Data: data,
 		Pictures: w.pictures, Snapshot: w.snapshot, Progress: w.progress, Log: w.log,
 	}
+	e, err := w.newEvaluator(ctx, dir, data)
+	if err != nil {
+		return fmt.Errorf("evaluation: %w", err)
+	}
+	if e != nil {
+		job.Evaluate, job.EvaluateTicks, job.Evaluation = e.evaluate, s.evaluateTicks(), s.Eval.stored()
+	}
 	begin := train.Start
 	if resuming {
 		begin = train.Resume
@@ -221,7 +240,7 @@ func trainRun(ctx context.Context, u *ui, dir string, s *trainSettings, data dat
 		return err
 	}
 	defer run.Close()
-	if run.Images >= s.Options.Duration {
+	if run.Images >= s.Options.Duration && !run.Owes() {
 		return w.already(dir, run.Images)
 	}
 	w.start(float64(run.Images))
@@ -251,6 +270,7 @@ func (s trainSettings) setup() any {
 		panic(err)
 	}
 	delete(fields, "options")
+	delete(fields, "eval")
 	return fields
 }
 

@@ -23,7 +23,7 @@ import (
 //go:embed presets/*.json
 var presetFiles embed.FS
 
-// trainSettings are everything that a run's result depends on. A preset is a partial one; flags change single fields.
+// trainSettings are everything that a run's result depends on, and how it is measured. A preset is a partial one; flags change single fields.
 type trainSettings struct {
 	About       string           `json:"about,omitempty"`       // of a preset
 	Options     train.Options    `json:"options"`               // stored by package train itself
@@ -37,13 +37,14 @@ type trainSettings struct {
 	Snapshot    checkpoint.DType `json:"snapshot_type"`         // how snapshots store weights
 	Description string           `json:"description,omitempty"` // goes into the model file
 	License     string           `json:"license,omitempty"`     // goes into the model file
+	Eval        trainEval        `json:"eval"`                  // how the run is measured; stored by package train itself
 
 	height, width int // of the pictures, once they are known
 }
 
 // defaultSettings are those of a run without a preset. ChannelMult nil means that the picture's size decides.
 func defaultSettings() trainSettings {
-	s := trainSettings{Options: train.DefaultOptions(), Network: unet.DefaultConfig("song"), Snapshot: checkpoint.F32}
+	s := trainSettings{Options: train.DefaultOptions(), Network: unet.DefaultConfig("song"), Snapshot: checkpoint.F32, Eval: defaultTrainEval()}
 	s.Network.ModelChannels, s.Network.ChannelMult, s.Network.NumBlocks = 64, nil, 2
 	return s
 }
@@ -145,6 +146,7 @@ func (s *trainSettings) bind(f *pflag.FlagSet) {
 	f.BoolVar(&s.SkipBad, "skip-bad", s.SkipBad, "leave out unreadable pictures instead of stopping")
 	f.Var((*dtypeValue)(&s.Snapshot), "snapshot-type", "numbers in snapshots: F32, F16 or BF16")
 	f.StringVar(&s.Description, "description", s.Description, "a sentence about the model, kept in its file")
+	s.Eval.bind(f)
 	f.StringVar(&s.License, "license", s.License, "of weights and data, kept in the model's file")
 }
 

@@ -104,8 +104,8 @@ func (w *watcher) snapshot(t train.Tick) error {
 	return m.Save(w.saved, w.settings.Snapshot)
 }
 
-// watchSteps is the number of solver steps for pictures during training: enough to judge them by.
-const watchSteps = 12
+// watchSampler and watchSteps draw the pictures that are looked at and measured during training: enough to judge them by.
+const watchSampler, watchSteps = "dpmpp-2m", 12
 
 // pictures draws a grid with the same seeds at every tick.
 func (w *watcher) pictures(t train.Tick) error {
@@ -117,7 +117,7 @@ func (w *watcher) pictures(t train.Tick) error {
 	if err != nil {
 		return err
 	}
-	info, err := sampler.Lookup("dpmpp-2m")
+	info, err := sampler.Lookup(watchSampler)
 	if err != nil {
 		return err
 	}
