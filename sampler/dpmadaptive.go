@@ -57,8 +57,8 @@ const maxAdaptiveSteps = 100_000
 //
 // The mean is taken over the whole of x: pictures that are solved together share their steps, so that one picture depends on the others (see
 // [Info.Adaptive]). Each attempt takes Order evaluations, one less after a rejected one, whose first stands (the peer repeats it).
-// Steps count accepted attempts. A step is accepted in any case if it is as short as a 100000th of the range, or if its error is not a
-// number, so that a run ends.
+// Steps count accepted attempts. So that a run ends, a step is accepted in any case if it is as short as a 100000th of the range; after
+// an error that is not a number, one step leads to the end.
 //
 // Eta > 0 steps down to sigma_down as [EulerAncestral] does, but not below the last level, and adds noise for the rest, which is drawn for
 // accepted steps only. Options: Order, Adaptive, Attempt, Eta, NoiseScale, Noise.
@@ -83,7 +83,8 @@ func DPMAdaptive(d Denoiser, x, sigmas []float64, o Options) iter.Seq[State] {
 		shortest := (end - now) / maxAdaptiveSteps
 		step, fresh := 0, false
 		for now < end-1e-5 {
-			length := c.h
+			length := max(c.h, shortest)
+			c.h = length
 			then, to := now+length, math.Exp(-now-length)
 			if then >= end {
 				then, to = end, last
@@ -166,7 +167,8 @@ func newController(o Options, order int) *controller {
 
 // propose updates h after a step with the given error and says whether the step should be kept.
 func (c *controller) propose(err float64) bool {
-	if math.IsNaN(err) || math.IsInf(err, 0) {
+	if math.IsNaN(err) { // no step will mend it: on to the end
+		c.h = math.Inf(1)
 		return true
 	}
 	c.inverse[0] = 1 / (err + 1e-8)

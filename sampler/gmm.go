@@ -138,6 +138,41 @@ func (g *GMM) Denoise(dst, x []float64, sigma float64) {
 	}
 }
 
+// DenoiseGradient writes D into dst, as [GMM.Denoise] does, and J'v into grad, J being the Jacobian of D at x; the method value is a [Gradient].
+// With a_k = s_k²/v_k, D_k = a_k x + (sigma²/v_k) mu_k and g_k = -(x - mu_k)/v_k, the gradient of the logarithm of r_k but for a common term,
+//
+//	J'v = Σ_k r_k (a_k v + (D_k·v)(g_k - Σ_l r_l g_l)).
+//
+// All lengths must be the same multiple of C·H·W and sigma above 0, or it panics.
+func (g *GMM) DenoiseGradient(dst, grad, x, v []float64, sigma float64) {
+	d := g.Shape[0] * g.Shape[1] * g.Shape[2]
+	if len(grad) != len(x) || len(v) != len(x) || !(sigma > 0) {
+		panic(fmt.Sprintf("sampler: GMM.DenoiseGradient: lengths %d, %d, %d at sigma %v", len(grad), len(x), len(v), sigma))
+	}
+	g.Denoise(dst, x, sigma)
+	sq := sigma * sigma
+	r := make([]float64, len(g.Weights))
+	for i := 0; i < len(x); i += d {
+		xi, vi, gi := x[i:i+d], v[i:i+d], grad[i:i+d]
+		g.responsibilities(r, xi, sq)
+		clear(gi)
+		along := 0.0 // Σ_k r_k (D_k·v) = D·v
+		for j, w := range vi {
+			along += dst[i+j] * w
+		}
+		for k, p := range r {
+			a, c := g.Std[k]*g.Std[k], g.Std[k]*g.Std[k]+sq
+			dot := 0.0 // D_k·v
+			for j, w := range vi {
+				dot += (a*xi[j] + sq*g.Means[k][j]) / c * w
+			}
+			for j, w := range vi {
+				gi[j] += p * (a/c*w - (dot-along)*(xi[j]-g.Means[k][j])/c)
+			}
+		}
+	}
+}
+
 // responsibilities fills r with the posterior weights of the components given one noisy picture.
 func (g *GMM) responsibilities(r, x []float64, sq float64) {
 	top := math.Inf(-1)

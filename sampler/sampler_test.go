@@ -122,13 +122,15 @@ func TestNoNoiseNoDraw(t *testing.T) {
 	g, sigmas, x := gmm2(), schedule.Karras(9, .002, 80, 7), []float64{30, -50, 1, 2}
 	never := func([]float64, float64, float64) { t.Error("noise was drawn") }
 	for _, info := range sampler.All() {
-		o := info.Options()
-		o.Eta = 0
-		want := last(info.Sampler(g.Denoise, x, sigmas, o))
-		o.Noise, o.NoiseScale = never, 1.003
-		same(t, info.Name+" without churn", last(info.Sampler(g.Denoise, x, sigmas, o)), want)
-		o.Churn, o.ChurnMin, o.ChurnMax = 40, 100, 200
-		same(t, info.Name+" with churn outside", last(info.Sampler(g.Denoise, x, sigmas, o)), want)
+		for _, f := range forms(info) {
+			o := f.options
+			o.Eta = 0
+			want := last(info.Sampler(g.Denoise, x, sigmas, o))
+			o.Noise, o.NoiseScale = never, 1.003
+			same(t, f.name()+" without churn", last(info.Sampler(g.Denoise, x, sigmas, o)), want)
+			o.Churn, o.ChurnMin, o.ChurnMax = 40, 100, 200
+			same(t, f.name()+" with churn outside", last(info.Sampler(g.Denoise, x, sigmas, o)), want)
+		}
 	}
 }
 
@@ -139,7 +141,9 @@ func TestDrawCount(t *testing.T) {
 		name       string
 		eta, churn float64
 		draws      int
-	}{{"heun", 0, 1, 3}, {"ddim", 0, 1, 3}, {"ddim", 1, 0, 4}, {"ddim", 1, 1, 7}, {"euler-ancestral", 1, 1, 4}, {"dpmpp-2m", 1, 1, 0}} {
+	}{{"heun", 0, 1, 3}, {"ddim", 0, 1, 3}, {"ddim", 1, 0, 4}, {"ddim", 1, 1, 7}, {"euler-ancestral", 1, 1, 4}, {"dpmpp-2m", 1, 1, 0},
+		{"dpm-2", 1, 1, 3}, {"dpm-2-ancestral", 1, 1, 4}, {"dpmpp-2s-ancestral", 1, 1, 4}, {"dpmpp-sde", 1, 1, 8}, {"dpmpp-2m-sde", 1, 1, 4}, {"dpmpp-3m-sde", 0.5, 0, 4}, {"lms", 1, 1, 0},
+		{"dpm-fast", 1, 0, 1}} {
 		info, err := sampler.Lookup(c.name)
 		if err != nil {
 			t.Fatal(err)
@@ -341,6 +345,49 @@ func TestLookup(t *testing.T) {
 			if !strings.Contains(err.Error(), info.Name) {
 				t.Errorf("error for %q does not list %s: %v", name, info.Name, err)
 			}
+		}
+	}
+}
+
+// An adaptive run ends whatever the denoiser returns and however small the tolerance, and accepts a step only if it is within the tolerance.
+func TestAdaptiveEnds(t *testing.T) {
+	nan := func(dst, x []float64, _ float64) {
+		for i := range dst {
+			dst[i] = math.NaN()
+		}
+	}
+	o := sampler.DefaultOptions()
+	if x := last(sampler.DPMAdaptive(nan, []float64{3}, []float64{80, .002, 0}, o)); !math.IsNaN(x[0]) {
+		t.Errorf("a denoiser of NaN gives %v", x)
+	}
+	g, _ := gauss()
+	steps := 0
+	o.Adaptive.Relative, o.Adaptive.Absolute = 0, 1e-30
+	for s := range sampler.DPMAdaptive(g.Denoise, []float64{3}, []float64{80, .002}, o) {
+		steps = s.Step
+	}
+	if steps < 50_000 || steps > 100_000 { // where rounding makes both results equal, steps grow
+		t.Errorf("%d steps for a tolerance that none can meet, want 50,000 to 100,000", steps)
+	}
+	o.Adaptive.Absolute = 1e-4
+	o.Attempt = func(a sampler.Attempt) {
+		if a.Accepted && a.Error > 1.9 { // the factor 1 + arctan(error^(-1/3) - 1) is above 0.81 up to 1.898
+			t.Errorf("a step with error %v of the tolerance was accepted", a.Error)
+		}
+	}
+	last(sampler.DPMAdaptive(g.Denoise, []float64{3}, []float64{80, .002}, o))
+	for _, bad := range []func(*sampler.Tolerance){
+		func(a *sampler.Tolerance) { a.Relative, a.Absolute = 0, 0 }, func(a *sampler.Tolerance) { a.First = 0 },
+		func(a *sampler.Tolerance) { a.Absolute = -1 }, func(a *sampler.Tolerance) { a.P = math.NaN() },
+	} {
+		o := sampler.DefaultOptions()
+		bad(&o.Adaptive)
+		info, err := sampler.Lookup("dpm-adaptive")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := info.Check(o); err == nil {
+			t.Errorf("%+v was accepted", o.Adaptive)
 		}
 	}
 }

@@ -78,11 +78,17 @@ func openStored(u *ui, path, split string, most int, o dataset.Options) (*stored
 	s := &storedSet{Dataset: d, path: path, split: split}
 	if most > d.Len() {
 		u.warn("%s holds %d pictures, not %d", path, d.Len(), most)
-	} else if 0 < most && most < d.Len() {
-		s.pick = sampler.Stream(0, "eval subset").Perm(d.Len())[:most]
+	}
+	s.draw(most)
+	return s, nil
+}
+
+// draw limits the set to the given number of pictures, if it is larger and the number not 0.
+func (s *storedSet) draw(most int) {
+	if n := s.Dataset.Len(); 0 < most && most < n {
+		s.pick = sampler.Stream(0, "eval subset").Perm(n)[:most]
 		slices.Sort(s.pick)
 	}
-	return s, nil
 }
 
 func (s *storedSet) Len() int {
