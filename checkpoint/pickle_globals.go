@@ -154,9 +154,7 @@ func encodeLatin1(l *loader, args []any) (any, error) {
 	n := int64(0)
 	err := text.read(func(b []byte) error {
 		for _, c := range b {
-			if c&0xc0 != 0x80 { // not the second byte of a character
-				n++
-			}
+			n += int64(1 - c>>7&(c>>6)) // but for the first byte of two
 		}
 		return nil
 	})
@@ -166,26 +164,25 @@ func encodeLatin1(l *loader, args []any) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	out, lead := make([]byte, 0, n), byte(0)
+	out, at, lead, bad := make([]byte, n+1), 0, byte(0), byte(0) // one byte more, for what follows the last
 	err = text.read(func(b []byte) error {
-		for _, c := range b {
-			switch {
-			case lead != 0 && c&0xc0 == 0x80:
-				out, lead = append(out, lead<<6|c&0x3f), 0
-			case lead == 0 && c < 0x80:
-				out = append(out, c)
-			case lead == 0 && (c == 0xc2 || c == 0xc3):
-				lead = c
-			default:
-				return errors.New("a text that is not Latin-1")
+		for _, c := range b { // almost without branches, since bytes of weights are as good as random
+			if at == len(out) {
+				return errors.New("the file changed while it was read")
 			}
+			first := c >> 7 & (c >> 6) // 1 for the first byte of two, which is 0xc2 or 0xc3
+			second := c>>7 ^ first
+			bad |= second ^ lead>>7 | (c>>1^0x61)&-first
+			out[at] = c | lead<<6
+			at += int(1 - first)
+			lead = c & -first
 		}
 		return nil
 	})
-	if err == nil && lead != 0 {
-		err = errors.New("a text that is not UTF-8")
+	if err == nil && (bad != 0 || lead != 0) {
+		err = errors.New("a text that is not Latin-1 in UTF-8")
 	}
-	return byteString{&source{bytes: out}, 0, int64(len(out))}, err
+	return byteString{&source{bytes: out[:at]}, 0, int64(at)}, err
 }
 
 // newDevice returns the name of a device, which nobody asks for.

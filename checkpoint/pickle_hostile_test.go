@@ -67,6 +67,7 @@ var hostile = []struct{ name, b, want string }{
 	{"tuples in tuples", "\x80\x02)" + strings.Repeat("\x85", 300) + ".", "200 deep"},
 	{"marks", "\x80\x02" + strings.Repeat("(", 5000) + ".", "marks"},
 	{"text that is not UTF-8", "\x80\x02X\x02\x00\x00\x00\xc3\x28.", "UTF-8"},
+	{"text beyond Latin-1", "\x80\x02" + names("_codecs", "encode") + short("x\u0100") + short("latin1") + "\x86R.", "not Latin-1"},
 	{"other encoding", "\x80\x02" + names("_codecs", "encode") + short("x") + short("rot13") + "\x86R.", "rot13"},
 	{"stack", "\x80\x02" + strings.Repeat("N", 1<<20+1) + ".", "on the stack"},
 	{"storage without bytes", nested(stream(1, 2, 2)), "truncated"},

@@ -19,10 +19,11 @@ func FileShape(s []int) []int {
 
 // ToFile returns a copy of a weight in the layout of [FileShape].
 func ToFile(x *Tensor) []float32 {
+	y := slices.Clone(x.Data)
 	if taps, in, out := weight(x); out > 0 {
-		return swapLayout(x.Data, taps, in, out, true)
+		swapLayout(y, x.Data, taps, in, out, true)
 	}
-	return slices.Clone(x.Data)
+	return y
 }
 
 // FromFile fills the weight dst from data in the layout of [FileShape]; it panics unless the sizes agree.
@@ -31,7 +32,8 @@ func FromFile(dst *Tensor, data []float32) {
 		panic(fmt.Sprintf("tensor.FromFile: %d values for shape %v", len(data), dst.Shape))
 	}
 	if taps, in, out := weight(dst); out > 0 {
-		data = swapLayout(data, taps, in, out, false)
+		swapLayout(dst.Data, data, taps, in, out, false)
+		return
 	}
 	copy(dst.Data, data)
 }
@@ -47,20 +49,18 @@ func weight(x *Tensor) (taps, in, out int) {
 	return 0, 0, 0
 }
 
-// swapLayout converts taps×in×out to out×in×taps, or back.
-func swapLayout(data []float32, taps, in, out int, toFile bool) []float32 {
-	y := make([]float32, len(data))
+// swapLayout converts x of taps×in×out to y of out×in×taps, or back.
+func swapLayout(y, x []float32, taps, in, out int, toFile bool) {
 	for k := range taps {
 		for i := range in {
 			for o := range out {
 				a, b := (k*in+i)*out+o, (o*in+i)*taps+k
 				if toFile {
-					y[b] = data[a]
+					y[b] = x[a]
 				} else {
-					y[a] = data[b]
+					y[a] = x[b]
 				}
 			}
 		}
 	}
-	return y
 }

@@ -40,9 +40,10 @@ func (n *Net) Import(files map[string]*checkpoint.Tensor) error {
 	if err := n.match(files); err != nil {
 		return err
 	}
+	var data []float32
 	for _, p := range n.stored() {
-		data, err := files[p.name].Float32()
-		if err != nil {
+		var err error
+		if data, err = files[p.name].Float32Into(data); err != nil {
 			return fmt.Errorf("tensor %q: %w", p.name, err)
 		}
 		tensor.FromFile(p.Tensor, data)
