@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"diffuse/checkpoint"
+	"diffuse/dataset"
 	"diffuse/imageio"
 	"diffuse/sampler"
 	"diffuse/unet"
@@ -211,7 +212,7 @@ func readSubjects(path string, m *model) ([]subject, error) {
 
 // pictures reads bytes and dequantizes them: byte b becomes a number drawn evenly from b - 1/2 to b + 1/2, on the model's scale.
 func (o likelihoodOptions) pictures(ctx context.Context, u *ui, m *model) ([]subject, error) {
-	set, err := openStored(u, o.data, o.split, 0)
+	set, err := openStored(u, o.data, o.split, 0, dataset.Options{})
 	if err != nil {
 		return nil, err
 	}
