@@ -16,9 +16,7 @@ func maxPool3(y activations, at int, x activations, stride, pad int) {
 			copy(out, x.data[((n*x.h+y0)*x.w+x0)*x.c:])
 			for yy := y0; yy < y1; yy++ {
 				for xx := x0; xx < x1; xx++ {
-					for c, v := range x.data[((n*x.h+yy)*x.w+xx)*x.c:][:len(out)] {
-						out[c] = max(out[c], v)
-					}
+					kernel.MaxTo(out, out, x.data[((n*x.h+yy)*x.w+xx)*x.c:][:len(out)])
 				}
 			}
 		}

@@ -54,6 +54,16 @@ func MulTo(dst, x, y []float32) {
 	mulToGeneric(dst, x, y)
 }
 
+// MaxTo computes dst[i] = max(x[i], y[i]), NaN where either is, for slices of one length; dst may be x or y.
+func MaxTo(dst, x, y []float32) {
+	sameLen("MaxTo", "dst", len(dst), "x", len(x))
+	sameLen("MaxTo", "dst", len(dst), "y", len(y))
+	if len(dst) == 0 || maxSIMD(dst, x, y) {
+		return
+	}
+	maxToGeneric(dst, x, y)
+}
+
 // Lerp computes dst[i] = x[i] + beta*(dst[i]-x[i]), one step of an exponential moving average
 // that keeps the share beta of its past.
 func Lerp(dst, x []float32, beta float32) {

@@ -57,6 +57,16 @@ func mulSIMD(dst, x, y []float32) bool {
 	return true
 }
 
+func maxSIMD(dst, x, y []float32) bool {
+	switch Current() {
+	case AVX512, AVX2: // what memory brings, 256 bits a turn keep up with
+		maxAVX2(&dst[0], &x[0], &y[0], len(dst))
+	default:
+		return false
+	}
+	return true
+}
+
 func lerpSIMD(dst, x []float32, beta float32) bool {
 	switch Current() {
 	case AVX512:

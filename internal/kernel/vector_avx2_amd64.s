@@ -103,6 +103,42 @@ done:
 	VZEROUPPER
 	RET
 
+// func maxAVX2(dst, x, y *float32, n int)
+// for i < n { dst[i] = max(x[i], y[i]) }, NaN where either is
+TEXT ·maxAVX2(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ y+16(FP), R8
+	MOVQ n+24(FP), BX
+	XORQ DX, DX        // byte offset
+	MASK256(BX, Y12)
+
+loop:
+	SUBQ      $8, BX
+	JLT       tail
+	VMOVUPS   (SI)(DX*1), Y0
+	VMOVUPS   (R8)(DX*1), Y1
+	VCMPPS    $3, Y0, Y0, Y3     // x is NaN
+	VMAXPS    Y1, Y0, Y1         // max(x, y), y where either is NaN
+	VBLENDVPS Y3, Y0, Y1, Y1     // x where it is NaN
+	VMOVUPS   Y1, (DI)(DX*1)
+	ADDQ      $32, DX
+	JMP       loop
+
+tail:
+	ADDQ       $8, BX
+	JEQ        done
+	VMASKMOVPS (SI)(DX*1), Y12, Y0
+	VMASKMOVPS (R8)(DX*1), Y12, Y1
+	VCMPPS     $3, Y0, Y0, Y3
+	VMAXPS     Y1, Y0, Y1
+	VBLENDVPS  Y3, Y0, Y1, Y1
+	VMASKMOVPS Y1, Y12, (DI)(DX*1)
+
+done:
+	VZEROUPPER
+	RET
+
 // func lerpAVX2(dst, x *float32, n int, beta float32)
 // for i < n { dst[i] = x[i] + beta*(dst[i]-x[i]) }
 TEXT ·lerpAVX2(SB), NOSPLIT, $0-28

@@ -56,6 +56,7 @@ func BenchmarkFlat(b *testing.B) {
 	benchLevels(b, "ScaleTo", 8*n, func() { kernel.ScaleTo(d, 2, x) })
 	benchLevels(b, "AddTo", 12*n, func() { kernel.AddTo(d, x, y, 2, 3) })
 	benchLevels(b, "MulTo", 12*n, func() { kernel.MulTo(d, x, y) })
+	benchLevels(b, "MaxTo", 12*n, func() { kernel.MaxTo(d, x, y) })
 	benchLevels(b, "Lerp", 12*n, func() { kernel.Lerp(d, x, 0.5) })
 	benchLevels(b, "Dot", 8*n, func() { kernel.Dot(x, y) })
 	benchLevels(b, "SiLU", 8*n, func() { kernel.SiLU(d, x) })

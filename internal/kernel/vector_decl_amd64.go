@@ -75,6 +75,9 @@ func addAVX2(dst, x, y *float32, n int, a, b float32)
 func mulAVX2(dst, x, y *float32, n int)
 
 //go:noescape
+func maxAVX2(dst, x, y *float32, n int)
+
+//go:noescape
 func lerpAVX2(dst, x *float32, n int, beta float32)
 
 //go:noescape

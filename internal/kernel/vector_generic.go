@@ -33,6 +33,13 @@ func mulToGeneric(dst, x, y []float32) {
 	}
 }
 
+func maxToGeneric(dst, x, y []float32) {
+	x, y = x[:len(dst)], y[:len(dst)]
+	for i := range dst {
+		dst[i] = max(x[i], y[i])
+	}
+}
+
 func lerpGeneric(dst, x []float32, beta float32) {
 	x = x[:len(dst)]
 	for i := range dst {

@@ -8,6 +8,7 @@ func axpySIMD(y, x []float32, a float32) bool                 { return false }
 func scaleSIMD(dst, x []float32, a float32) bool              { return false }
 func addSIMD(dst, x, y []float32, a, b float32) bool          { return false }
 func mulSIMD(dst, x, y []float32) bool                        { return false }
+func maxSIMD(dst, x, y []float32) bool                        { return false }
 func lerpSIMD(dst, x []float32, beta float32) bool            { return false }
 func dotSIMD(x, y []float32) (float64, bool)                  { return 0, false }
 func siluSIMD(dst, x []float32) bool                          { return false }

@@ -110,6 +110,10 @@ var flatKernels = []struct {
 		func(w *want, d, x, y float64) { w.add(f64(1.1)*x+f64(-0.7)*y, 1.1*x, 0.7*y) }, 2 * ulp, true, true},
 	{"MulTo", func(d, x, y []float32) { kernel.MulTo(d, x, y) },
 		func(w *want, d, x, y float64) { w.add(x * y) }, ulp, true, true},
+	{"MaxTo", func(d, x, y []float32) { kernel.MaxTo(d, x, y) },
+		func(w *want, d, x, y float64) { w.add(max(x, y)) }, 0, true, true},
+	{"MaxTo, NaN in y", func(d, x, y []float32) { kernel.MaxTo(d, y, x) },
+		func(w *want, d, x, y float64) { w.add(max(x, y)) }, 0, true, true},
 	{"Lerp", func(d, x, y []float32) { kernel.Lerp(d, x, 0.9) },
 		func(w *want, d, x, y float64) { w.add(x+f64(0.9)*(d-x), x, d) }, 2 * ulp, false, false},
 	// The exponential is within 2.5e-7, the reciprocal within 1e-7: siluTol.
