@@ -6,7 +6,7 @@ import (
 )
 
 // DDIM is Euler's method on the probability flow (order 1, one evaluation a step), with the two ways to add noise
-// that exist for it. Options: Eta, Churn, ChurnMin, ChurnMax, NoiseScale, Noise.
+// that exist for it. Options: Eta, Churn, ChurnMin, ChurnMax, NoiseScale, Noise, Clip, ClipNoise.
 //
 // Eta = 0, Churn = 0 is the deterministic DDIM (Song et al., arXiv 2010.02502) and k-diffusion's "euler" alike:
 //
@@ -24,9 +24,12 @@ import (
 //
 // Churn > 0 first raises the level by fresh noise, as k-diffusion's "euler" and EDM algorithm 2 do (see [Heun]),
 // and then steps down from the raised level.
+//
+// Clip > 0 limits D to [-Clip, Clip] in D + down·e but not in e, unless ClipNoise: diffusers' clip_sample and
+// use_clipped_model_output.
 func DDIM(d Denoiser, x, sigmas []float64, o Options) iter.Seq[State] {
 	check("DDIM", d, x, sigmas, o)
-	return euler(d, x, sigmas, o)
+	return euler(d, x, sigmas, o, ancestral)
 }
 
 // EulerAncestral is k-diffusion's ancestral Euler: a step down to sigma_down, then noise of strength sigma_up,
@@ -35,11 +38,15 @@ func DDIM(d Denoiser, x, sigmas []float64, o Options) iter.Seq[State] {
 // Eta, NoiseScale, Noise; churn is ignored.
 func EulerAncestral(d Denoiser, x, sigmas []float64, o Options) iter.Seq[State] {
 	check("EulerAncestral", d, x, sigmas, o)
-	o.Churn = 0
-	return euler(d, x, sigmas, o)
+	o.Churn, o.Clip = 0, 0
+	return euler(d, x, sigmas, o, ancestral)
 }
 
-func euler(d Denoiser, x0, sigmas []float64, o Options) iter.Seq[State] {
+// euler steps to the level down that split returns and adds fresh noise of strength up.
+func euler(d Denoiser, x0, sigmas []float64, o Options, split func(sigma, next, eta float64) (up, down float64)) iter.Seq[State] {
+	if o.Clip > 0 && o.ClipNoise {
+		d, o.Clip = Clipped(d, o.Clip), 0
+	}
 	return func(yield func(State) bool) {
 		x := append([]float64(nil), x0...)
 		den := make([]float64, len(x))
@@ -48,10 +55,16 @@ func euler(d Denoiser, x0, sigmas []float64, o Options) iter.Seq[State] {
 		for i := range n {
 			sigma := churn(x, &noise, sigmas[i], n, o)
 			d(den, x, sigma)
-			up, down := ancestral(sigma, sigmas[i+1], o.Eta)
+			up, down := split(sigma, sigmas[i+1], o.Eta)
 			r := down / sigma
-			for j, y := range den {
-				x[j] = y + r*(x[j]-y)
+			if o.Clip > 0 {
+				for j, y := range den {
+					x[j] = min(max(y, -o.Clip), o.Clip) + r*(x[j]-y)
+				}
+			} else {
+				for j, y := range den {
+					x[j] = y + r*(x[j]-y)
+				}
 			}
 			if up > 0 {
 				addNoise(x, &noise, up*o.NoiseScale, sigma, sigmas[i+1], o)

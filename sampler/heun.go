@@ -23,18 +23,23 @@ func Heun(d Denoiser, x, sigmas []float64, o Options) iter.Seq[State] {
 			if next == 0 {
 				copy(x, den) // Euler to 0 lands on the denoised picture
 			} else {
-				h := next - sigma
-				for j := range x {
-					pred[j] = x[j] + h*((x[j]-den[j])/sigma)
-				}
-				d(den2, pred, next)
-				for j := range x {
-					x[j] += h * (0.5*((x[j]-den[j])/sigma) + 0.5*((pred[j]-den2[j])/next))
-				}
+				heunStep(d, x, den, den2, pred, sigma, next)
 			}
 			if !yield(State{i + 1, next, x, den}) {
 				return
 			}
 		}
+	}
+}
+
+// heunStep takes x from level sigma to next > 0, where den is the estimate at the start; den2 and pred are scratch space.
+func heunStep(d Denoiser, x, den, den2, pred []float64, sigma, next float64) {
+	h := next - sigma
+	for j := range x {
+		pred[j] = x[j] + h*((x[j]-den[j])/sigma)
+	}
+	d(den2, pred, next)
+	for j := range x {
+		x[j] += h * (0.5*((x[j]-den[j])/sigma) + 0.5*((pred[j]-den2[j])/next))
 	}
 }
