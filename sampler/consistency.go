@@ -14,11 +14,11 @@ import (
 // whose pictures are clean there. One evaluation a step; no draw in a last step. Options: Eta, NoiseScale, Noise.
 func Consistency(d Denoiser, x, sigmas []float64, o Options) iter.Seq[State] {
 	check("Consistency", d, x, sigmas, o)
-	o.Churn, o.Clip, o.Eta = 0, 0, min(o.Eta, 1)
+	o.Churn, o.Eta = 0, min(o.Eta, 1)
 	end := sigmas[len(sigmas)-1]
 	return euler(d, x, sigmas, o, func(_, next, eta float64) (up, down float64) {
 		return eta * math.Sqrt(next*next-end*end), math.Sqrt(1-eta*eta) * next
-	})
+	}, nil)
 }
 
 // TCD is strategic stochastic sampling of trajectory consistency distillation (Zheng et al., arXiv 2402.19159, algorithm 4): Euler down to
@@ -32,13 +32,13 @@ func TCD(d Denoiser, x, sigmas []float64, o Options) iter.Seq[State] {
 func TCDOver(level func(next, eta float64) float64) Sampler {
 	return func(d Denoiser, x, sigmas []float64, o Options) iter.Seq[State] {
 		check("TCD", d, x, sigmas, o)
-		o.Churn, o.Clip = 0, 0
+		o.Churn = 0
 		return euler(d, x, sigmas, o, func(_, next, eta float64) (up, down float64) {
 			if eta == 0 || next == 0 {
 				return 0, next
 			}
 			down = level(next, eta)
 			return math.Sqrt(next*next - down*down), down
-		})
+		}, nil)
 	}
 }

@@ -21,7 +21,10 @@ const (
 // Order 1, one evaluation a step, one draw. Options: Variant, Eta, NoiseScale, Noise, Clip.
 func DDPM(d Denoiser, x, sigmas []float64, o Options) iter.Seq[State] {
 	check("DDPM", d, x, sigmas, o)
-	o.Churn, o.ClipNoise = 0, true // the posterior knows D and x only
+	o.Churn = 0
+	if o.Clip > 0 {
+		d = Clipped(d, o.Clip) // also in the noise: the posterior knows D and x only
+	}
 	split := ancestral
 	switch o.Variant {
 	case "", ddpmSmall:
@@ -36,5 +39,5 @@ func DDPM(d Denoiser, x, sigmas []float64, o Options) iter.Seq[State] {
 	default:
 		panic("sampler: DDPM has no variant " + o.Variant)
 	}
-	return euler(d, x, sigmas, o, split)
+	return euler(d, x, sigmas, o, split, nil)
 }

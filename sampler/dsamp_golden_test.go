@@ -103,28 +103,11 @@ func (c dsampCase) run(t *testing.T, d sampler.Denoiser, tol float64) {
 	}
 }
 
-// threshold is the dynamic thresholding that diff-sampler has on by default: divide by the quantile 0.995 of |D| per picture, at
-// least 1, and limit to it.
+// threshold is the dynamic thresholding that diff-sampler has on by default.
 func threshold(d sampler.Denoiser, size int) sampler.Denoiser {
 	return func(dst, x []float64, sigma float64) {
 		d(dst, x, sigma)
-		for p := range slices.Chunk(dst, size) {
-			sorted := slices.Clone(p)
-			for i, v := range sorted {
-				sorted[i] = math.Abs(v)
-			}
-			slices.Sort(sorted)
-			at := 0.995 * float64(size-1)
-			lo := int(at)
-			q := sorted[lo]
-			if lo+1 < size {
-				q += (at - float64(lo)) * (sorted[lo+1] - q)
-			}
-			q = max(q, 1)
-			for i, v := range p {
-				p[i] = min(max(v, -q), q) / q
-			}
-		}
+		limitQuantile(dst, size, 0.995, math.Inf(1))
 	}
 }
 

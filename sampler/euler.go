@@ -29,7 +29,22 @@ import (
 // use_clipped_model_output.
 func DDIM(d Denoiser, x, sigmas []float64, o Options) iter.Seq[State] {
 	check("DDIM", d, x, sigmas, o)
-	return euler(d, x, sigmas, o, ancestral)
+	switch {
+	case o.Clip > 0 && o.ClipNoise:
+		d = Clipped(d, o.Clip)
+	case o.Clip > 0:
+		return euler(d, x, sigmas, o, ancestral, func(dst []float64) { clip(dst, o.Clip) })
+	}
+	return euler(d, x, sigmas, o, ancestral, nil)
+}
+
+// DDIMLimited returns [DDIM] with a limit of one's own, such as a dynamic threshold, on the estimates in D + down·e but not in e. It is given
+// a copy of a whole batch of estimates and changes it in place. Options.Clip is ignored.
+func DDIMLimited(limit func(dst []float64)) Sampler {
+	return func(d Denoiser, x, sigmas []float64, o Options) iter.Seq[State] {
+		check("DDIMLimited", d, x, sigmas, o)
+		return euler(d, x, sigmas, o, ancestral, limit)
+	}
 }
 
 // EulerAncestral is k-diffusion's ancestral Euler: a step down to sigma_down, then noise of strength sigma_up,
@@ -38,28 +53,27 @@ func DDIM(d Denoiser, x, sigmas []float64, o Options) iter.Seq[State] {
 // Eta, NoiseScale, Noise; churn is ignored.
 func EulerAncestral(d Denoiser, x, sigmas []float64, o Options) iter.Seq[State] {
 	check("EulerAncestral", d, x, sigmas, o)
-	o.Churn, o.Clip = 0, 0
-	return euler(d, x, sigmas, o, ancestral)
+	o.Churn = 0
+	return euler(d, x, sigmas, o, ancestral, nil)
 }
 
-// euler steps to the level down that split returns and adds fresh noise of strength up.
-func euler(d Denoiser, x0, sigmas []float64, o Options, split func(sigma, next, eta float64) (up, down float64)) iter.Seq[State] {
-	if o.Clip > 0 && o.ClipNoise {
-		d, o.Clip = Clipped(d, o.Clip), 0
-	}
+// euler steps to the level down that split returns and adds fresh noise of strength up. limit, if any, changes what is stepped towards.
+func euler(d Denoiser, x0, sigmas []float64, o Options, split func(sigma, next, eta float64) (up, down float64), limit func([]float64)) iter.Seq[State] {
 	return func(yield func(State) bool) {
 		x := append([]float64(nil), x0...)
 		den := make([]float64, len(x))
-		var noise []float64 // made when first needed
+		var noise, limited []float64 // made when first needed
 		n := len(sigmas) - 1
 		for i := range n {
 			sigma := churn(x, &noise, sigmas[i], n, o)
 			d(den, x, sigma)
 			up, down := split(sigma, sigmas[i+1], o.Eta)
 			r := down / sigma
-			if o.Clip > 0 {
+			if limit != nil {
+				limited = append(limited[:0], den...)
+				limit(limited)
 				for j, y := range den {
-					x[j] = min(max(y, -o.Clip), o.Clip) + r*(x[j]-y)
+					x[j] = limited[j] + r*(x[j]-y)
 				}
 			} else {
 				for j, y := range den {

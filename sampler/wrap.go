@@ -40,9 +40,13 @@ func Guided(cond, uncond Denoiser, w, lo, hi float64) Denoiser {
 func Clipped(d Denoiser, limit float64) Denoiser {
 	return func(dst, x []float64, sigma float64) {
 		d(dst, x, sigma)
-		for i, v := range dst {
-			dst[i] = min(max(v, -limit), limit)
-		}
+		clip(dst, limit)
+	}
+}
+
+func clip(dst []float64, limit float64) {
+	for i, v := range dst {
+		dst[i] = min(max(v, -limit), limit)
 	}
 }
 
