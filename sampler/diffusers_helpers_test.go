@@ -214,19 +214,11 @@ func (r *trajectory) follow(t *testing.T) {
 	case "FlowMatchHeunDiscreteScheduler":
 		r.flow(t, sampler.HeunOver(flowCurve, 1), 2)
 	case "LMSDiscreteScheduler", "KDPM2AncestralDiscreteScheduler":
-		if _, err := sampler.Lookup(r.class); err != nil {
-			t.Skipf("no solver has the name %s", r.class)
-		}
 		o.Eta = 1
 		r.whole(t, get(r.class), distinct(sigmas), 0, o, true)
-	case "KDPM2DiscreteScheduler":
-		r.whole(t, get("dpm-solver-2"), distinct(sigmas), 0, o, true)
-	case "CMStochasticIterativeScheduler":
-		o.Eta = 1
-		r.whole(t, get(r.class), sigmas, 0, o, true)
-	case "EulerDiscreteScheduler", "EDMEulerScheduler", "HeunDiscreteScheduler":
+	case "EulerDiscreteScheduler", "EDMEulerScheduler", "HeunDiscreteScheduler", "KDPM2DiscreteScheduler":
 		r.whole(t, get(r.class), distinct(sigmas), 0, o, end)
-	case "EulerAncestralDiscreteScheduler":
+	case "EulerAncestralDiscreteScheduler", "CMStochasticIterativeScheduler":
 		o.Eta = 1
 		r.whole(t, get(r.class), sigmas, 0, o, true)
 	default:

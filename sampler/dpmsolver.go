@@ -36,7 +36,8 @@ func DPMSolver(d Denoiser, x, sigmas []float64, o Options) iter.Seq[State] {
 // the higher ones start again from the state at the beginning of their group, with the outputs found on the way. One evaluation a
 // step. Options and coefficients are those of [DPMSolver], with variants "midpoint", "heun", "noise" and "noise-heun"; here
 // "midpoint" third order has no D2 and the others the full one. Final "full" leaves the last group as it falls; the default "lower"
-// ends on a step of order 1 where a group would end with the run, which is what diffusers does.
+// ends on a step of order 1 where a group would end with the run, which is what diffusers does. With Eta the outputs inside a group carry noise that
+// its last step does not, so the law of the pictures is right for many steps only.
 func DPMSolverSinglestep(d Denoiser, x, sigmas []float64, o Options) iter.Seq[State] {
 	m := dpmMethod("DPMSolverSinglestep", o)
 	m.single, m.variants, m.weigh = true, dpmVariants[:4], weighSinglestep
