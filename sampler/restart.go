@@ -19,7 +19,7 @@ type Interval struct {
 // fresh noise and down by the ODE, which contracts the errors made before. Without intervals it is Heun. One draw for every repetition; two evaluations for
 // each step of a way down. The lower end of an interval is the level of the run nearest to Low; an interval there is passed before the run goes on.
 //
-// Options: Restart, NoiseScale, Noise. The reference's setting for EDM's CIFAR-10 model at 18 steps is one interval of 3 levels, 2 repeats, 0.06 to 0.30.
+// Options: Restart (see [DefaultRestart]), NoiseScale, Noise.
 func Restart(d Denoiser, x, sigmas []float64, o Options) iter.Seq[State] {
 	check("Restart", d, x, sigmas, o)
 	return func(yield func(State) bool) {
@@ -60,6 +60,9 @@ func Restart(d Denoiser, x, sigmas []float64, o Options) iter.Seq[State] {
 		}
 	}
 }
+
+// DefaultRestart returns the interval that the reference gives as its example: 3 levels, 2 repeats, 0.06 to 0.30.
+func DefaultRestart() []Interval { return []Interval{{Levels: 3, Repeats: 2, Low: 0.06, High: 0.30}} }
 
 // at returns the index of the level nearest to Low, of those above 0.
 func (r Interval) at(sigmas []float64) int {

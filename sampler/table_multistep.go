@@ -85,7 +85,7 @@ func multistep() []Info {
 		},
 		{
 			Name: "amed-dpmpp", Aliases: []string{"amed-plugin-dpmpp"}, Sampler: AMEDDPMPP, Order: 3, MaxOrder: 3, NFE: twice, UsesR: true,
-			UsesEta: true, Variants: dpmVariants, Extra: append([]string{"final"}, split...),
+			UsesEta: true, Draws: 2, Variants: dpmVariants, Extra: append([]string{"final"}, split...),
 			About:     "AMED plugin over dpmpp",
 			Source:    amed,
 			Converges: dpmOrder,
@@ -103,8 +103,8 @@ func multistep() []Info {
 			Source: "SA-Solver, arXiv 2309.05019; diffusers",
 		},
 		{
-			Name: "restart", Sampler: Restart, Order: 2, NFE: twice, Extra: []string{"restart"},
-			About:  "Heun with restart intervals (--restart), where noise is added and removed again",
+			Name: "restart", Sampler: Restart, Order: 2, NFE: twice, Extra: []string{"noise_scale", "restart"},
+			About:  "Heun with intervals where noise is added and removed again (--restart)",
 			Source: "Restart, arXiv 2306.14878",
 		},
 		{
