@@ -231,6 +231,7 @@ func TestUnfitOptions(t *testing.T) {
 		{"unipc", func(o *sampler.Options) { o.Corrector = 2 }, "corrector has no effect"},
 		{"sa-solver", func(o *sampler.Options) { o.Corrector = 5 }, "correctors of orders 1 to 4"},
 		{"sa-solver", func(o *sampler.Options) { o.Corrector = -1 }, "0 or more"},
+		{"sa-solver", func(o *sampler.Options) { o.ChurnMin, o.ChurnMax = 2, 1 }, "churn_min 2 is above churn_max 1"},
 		{"unipc", func(o *sampler.Options) { o.Uncorrected = -1 }, "0 or more"},
 		{"amed", func(o *sampler.Options) { o.R = []float64{0} }, "above 0"},
 		{"amed", func(o *sampler.Options) { o.R = []float64{1.5} }, "at most 1"},

@@ -104,6 +104,8 @@ func (i Info) Check(o Options) error {
 	switch {
 	case o.Corrector > i.MaxOrder:
 		return fmt.Errorf("sampler: %s has correctors of orders 1 to %d, got %d", i.Name, i.MaxOrder, o.Corrector)
+	case slices.Contains(i.Extra, "churn_min") && o.ChurnMin > o.ChurnMax:
+		return fmt.Errorf("sampler: churn_min %v is above churn_max %v", o.ChurnMin, o.ChurnMax)
 	case o.ClipNoise && o.Clip == 0:
 		return fmt.Errorf("sampler: option clip_noise has no effect without clip")
 	}
