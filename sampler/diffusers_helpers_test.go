@@ -210,9 +210,9 @@ func (r *trajectory) follow(t *testing.T) {
 	case "LCMScheduler", "TCDScheduler":
 		r.distilled(t, o, get)
 	case "FlowMatchEulerDiscreteScheduler":
-		r.flow(t, sampler.DDIM, 1)
+		r.flow(t, get(r.class), 1)
 	case "FlowMatchHeunDiscreteScheduler":
-		r.flow(t, sampler.HeunOver(flowCurve, 1), 2)
+		r.flow(t, get(r.class), 2)
 	case "LMSDiscreteScheduler", "KDPM2AncestralDiscreteScheduler":
 		o.Eta = 1
 		r.whole(t, get(r.class), distinct(sigmas), 0, o, true)
@@ -393,15 +393,6 @@ func (r *trajectory) distilled(t *testing.T, o sampler.Options, get func(string)
 		return next
 	}
 	r.whole(t, sampler.TCDOver(down), sigmas, 0, o, true)
-}
-
-// flowCurve is flow matching, z = (1-t)y + t·n.
-var flowCurve = sampler.Curve{
-	Sigma:      func(t float64) float64 { return t / (1 - t) },
-	SigmaDeriv: func(t float64) float64 { return 1 / ((1 - t) * (1 - t)) },
-	SigmaInv:   func(sigma float64) float64 { return sigma / (1 + sigma) },
-	Scale:      func(t float64) float64 { return 1 - t },
-	ScaleDeriv: func(float64) float64 { return -1 },
 }
 
 // flow follows flow matching from its second step on: the first starts at an infinite level.

@@ -66,6 +66,24 @@ func TestSameMethod(t *testing.T) {
 	}
 }
 
+// The names of diffusers' classes and of diff-sampler's functions find what repeats them.
+func TestPeersNames(t *testing.T) {
+	for name, want := range map[string]string{
+		"DDIMScheduler": "ddim", "DDPMScheduler": "ddpm", "PNDMScheduler": "pndm", "DPMSolverMultistepScheduler": "dpmpp-2m",
+		"DPMSolverSinglestepScheduler": "dpmpp-singlestep", "UniPCMultistepScheduler": "unipc", "DEISMultistepScheduler": "deis",
+		"SASolverScheduler": "sa-solver", "EulerDiscreteScheduler": "ddim", "EulerAncestralDiscreteScheduler": "euler-ancestral",
+		"HeunDiscreteScheduler": "heun", "KDPM2DiscreteScheduler": "dpm-2", "KDPM2AncestralDiscreteScheduler": "dpm-2-ancestral",
+		"LMSDiscreteScheduler": "lms", "EDMEulerScheduler": "ddim", "EDMDPMSolverMultistepScheduler": "dpmpp-2m", "LCMScheduler": "consistency",
+		"TCDScheduler": "tcd", "CMStochasticIterativeScheduler": "consistency", "FlowMatchEulerDiscreteScheduler": "ddim",
+		"FlowMatchHeunDiscreteScheduler": "heun-flow", "IPNDMScheduler": "ipndm",
+		"euler": "ddim", "dpm_2": "dpm-2", "ipndm_v": "ipndm-v", "dpmpp": "dpmpp", "dpm_pp": "dpmpp", "amed": "amed", "amed_plugin_ipndm": "amed-ipndm",
+	} {
+		if info := lookup(t, name); info.Name != want {
+			t.Errorf("%s is %s, want %s", name, info.Name, want)
+		}
+	}
+}
+
 // Runs shorter than the order, and one step, with lists that end at 0 and above, lower the order and stay finite, in every form and way to end.
 func TestShortRuns(t *testing.T) {
 	g := gmm2()

@@ -108,6 +108,11 @@ func multistep() []Info {
 			Source: "Restart, arXiv 2306.14878",
 		},
 		{
+			Name: "heun-flow", Aliases: []string{"flow-match-heun-discrete"}, Sampler: HeunFlow, Order: 2, NFE: twice, UsesChurn: true,
+			About:  "Heun's method in the time of flow matching",
+			Source: "arXiv 2210.02747; diffusers",
+		},
+		{
 			Name: "consistency", Aliases: []string{"cm", "ctm", "CMStochasticIterativeScheduler", "lcm", "LCMScheduler"}, Sampler: Consistency,
 			Order: 1, NFE: once, Stochastic: true, Eta: 1, UsesEta: true,
 			About:  "multistep sampling of consistency models: denoise, add noise; eta below 1 is CTM's gamma",

@@ -67,7 +67,7 @@ func AnalyticFirst(d Denoiser, first float64) Denoiser {
 }
 
 // DenoiseToZero returns the solver that treats a last level of 0 as diff-sampler's denoise_to_zero does: s runs to the level before and
-// takes it for the end, where orders are lowered; the last state is the denoised picture there. Most solvers do the same by themselves.
+// takes it for the end, where orders are lowered and up to where churn is spread; the last state is the denoised picture there. Most solvers do the same by themselves.
 func DenoiseToZero(s Sampler) Sampler {
 	return func(d Denoiser, x, sigmas []float64, o Options) iter.Seq[State] {
 		check("DenoiseToZero", d, x, sigmas, o)
