@@ -6,7 +6,7 @@ import (
 )
 
 // DDIM is Euler's method on the probability flow (order 1, one evaluation a step), with the two ways to add noise
-// that exist for it. Options: Eta, Churn, ChurnMin, ChurnMax, NoiseScale, Noise.
+// that exist for it. Options: Eta, Churn, ChurnMin, ChurnMax, NoiseScale, Noise, Clip, ClipNoise.
 //
 // Eta = 0, Churn = 0 is the deterministic DDIM (Song et al., arXiv 2010.02502) and k-diffusion's "euler" alike:
 //
@@ -24,9 +24,27 @@ import (
 //
 // Churn > 0 first raises the level by fresh noise, as k-diffusion's "euler" and EDM algorithm 2 do (see [Heun]),
 // and then steps down from the raised level.
+//
+// Clip > 0 limits D to [-Clip, Clip] in D + down·e but not in e, unless ClipNoise: diffusers' clip_sample and
+// use_clipped_model_output.
 func DDIM(d Denoiser, x, sigmas []float64, o Options) iter.Seq[State] {
 	check("DDIM", d, x, sigmas, o)
-	return euler(d, x, sigmas, o)
+	switch {
+	case o.Clip > 0 && o.ClipNoise:
+		d = Clipped(d, o.Clip)
+	case o.Clip > 0:
+		return euler(d, x, sigmas, o, ancestral, func(dst []float64) { clip(dst, o.Clip) })
+	}
+	return euler(d, x, sigmas, o, ancestral, nil)
+}
+
+// DDIMLimited returns [DDIM] with a limit of one's own, such as a dynamic threshold, on the estimates in D + down·e but not in e. It is given
+// a copy of a whole batch of estimates and changes it in place. Options.Clip is ignored.
+func DDIMLimited(limit func(dst []float64)) Sampler {
+	return func(d Denoiser, x, sigmas []float64, o Options) iter.Seq[State] {
+		check("DDIMLimited", d, x, sigmas, o)
+		return euler(d, x, sigmas, o, ancestral, limit)
+	}
 }
 
 // EulerAncestral is k-diffusion's ancestral Euler: a step down to sigma_down, then noise of strength sigma_up,
@@ -36,22 +54,31 @@ func DDIM(d Denoiser, x, sigmas []float64, o Options) iter.Seq[State] {
 func EulerAncestral(d Denoiser, x, sigmas []float64, o Options) iter.Seq[State] {
 	check("EulerAncestral", d, x, sigmas, o)
 	o.Churn = 0
-	return euler(d, x, sigmas, o)
+	return euler(d, x, sigmas, o, ancestral, nil)
 }
 
-func euler(d Denoiser, x0, sigmas []float64, o Options) iter.Seq[State] {
+// euler steps to the level down that split returns and adds fresh noise of strength up. limit, if any, changes what is stepped towards.
+func euler(d Denoiser, x0, sigmas []float64, o Options, split func(sigma, next, eta float64) (up, down float64), limit func([]float64)) iter.Seq[State] {
 	return func(yield func(State) bool) {
 		x := append([]float64(nil), x0...)
 		den := make([]float64, len(x))
-		var noise []float64 // made when first needed
+		var noise, limited []float64 // made when first needed
 		n := len(sigmas) - 1
 		for i := range n {
 			sigma := churn(x, &noise, sigmas[i], n, o)
 			d(den, x, sigma)
-			up, down := ancestral(sigma, sigmas[i+1], o.Eta)
+			up, down := split(sigma, sigmas[i+1], o.Eta)
 			r := down / sigma
-			for j, y := range den {
-				x[j] = y + r*(x[j]-y)
+			if limit != nil {
+				limited = append(limited[:0], den...)
+				limit(limited)
+				for j, y := range den {
+					x[j] = limited[j] + r*(x[j]-y)
+				}
+			} else {
+				for j, y := range den {
+					x[j] = y + r*(x[j]-y)
+				}
 			}
 			if up > 0 {
 				addNoise(x, &noise, up*o.NoiseScale, sigma, sigmas[i+1], o)

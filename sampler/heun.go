@@ -23,18 +23,52 @@ func Heun(d Denoiser, x, sigmas []float64, o Options) iter.Seq[State] {
 			if next == 0 {
 				copy(x, den) // Euler to 0 lands on the denoised picture
 			} else {
-				h := next - sigma
-				for j := range x {
-					pred[j] = x[j] + h*((x[j]-den[j])/sigma)
-				}
-				d(den2, pred, next)
-				for j := range x {
-					x[j] += h * (0.5*((x[j]-den[j])/sigma) + 0.5*((pred[j]-den2[j])/next))
-				}
+				heunStep(d, x, den, den2, pred, sigma, next)
 			}
 			if !yield(State{i + 1, next, x, den}) {
 				return
 			}
 		}
+	}
+}
+
+// HeunFlow is Heun's method in the time of flow matching, t = sigma/(1 + sigma), on the straight paths (1 - t)y + t·n (Lipman et al.,
+// arXiv 2210.02747): diffusers' FlowMatchHeunDiscreteScheduler, from any level below infinity. Euler's method there is [DDIM]. Order 2, two
+// evaluations a step, but one on a last step to 0. Options: Churn, ChurnMin, ChurnMax, NoiseScale, Noise, as in [Heun].
+func HeunFlow(d Denoiser, x, sigmas []float64, o Options) iter.Seq[State] {
+	check("HeunFlow", d, x, sigmas, o)
+	steps := HeunOver(FlowCurve(), 1)(d, x, sigmas, o)
+	return func(yield func(State) bool) {
+		for s := range steps {
+			if s.Sigma == 0 {
+				s.X = s.Denoised // Euler's step to 0 lands there but for rounding
+			}
+			if !yield(s) {
+				return
+			}
+		}
+	}
+}
+
+// FlowCurve returns the curve of flow matching: sigma = t/(1 - t), s = 1 - t, for t below 1.
+func FlowCurve() Curve {
+	return Curve{
+		Sigma:      func(t float64) float64 { return t / (1 - t) },
+		SigmaDeriv: func(t float64) float64 { return 1 / ((1 - t) * (1 - t)) },
+		SigmaInv:   func(sigma float64) float64 { return sigma / (1 + sigma) },
+		Scale:      func(t float64) float64 { return 1 - t },
+		ScaleDeriv: func(float64) float64 { return -1 },
+	}
+}
+
+// heunStep takes x from level sigma to next > 0, where den is the estimate at the start; den2 and pred are scratch space.
+func heunStep(d Denoiser, x, den, den2, pred []float64, sigma, next float64) {
+	h := next - sigma
+	for j := range x {
+		pred[j] = x[j] + h*((x[j]-den[j])/sigma)
+	}
+	d(den2, pred, next)
+	for j := range x {
+		x[j] += h * (0.5*((x[j]-den[j])/sigma) + 0.5*((pred[j]-den2[j])/next))
 	}
 }

@@ -43,6 +43,22 @@ type Options struct {
 	// at most 1: one number for every step, or one number a step; none stands for 1/2.
 	R []float64 `json:"r"`
 
+	// Final says what multistep solvers do with their order towards the end: [FinalFull], [FinalLower], [FinalFew] or [FinalEuler]; "" for
+	// the solver's own default.
+	Final string `json:"final,omitempty"`
+	// ScaleDir and ScaleTime scale the second half of a step, see [AMED]: one value for every step, or one a step; none stands for 1.
+	ScaleDir  []float64 `json:"scale_dir,omitempty"`
+	ScaleTime []float64 `json:"scale_time,omitempty"`
+	// Clip limits the estimates of [DDIM] and [DDPM] to [-Clip, Clip]; 0 is no limit. ClipNoise makes DDIM compute its noise from the limited estimate.
+	Clip      float64 `json:"clip,omitempty"`
+	ClipNoise bool    `json:"clip_noise,omitempty"`
+	// Corrector is the order of [SASolver]'s corrector, 0 for that of the predictor.
+	Corrector int `json:"corrector,omitempty"`
+	// Uncorrected is the number of steps at the start that a corrector leaves alone (diffusers' disable_corrector).
+	Uncorrected int `json:"uncorrected,omitempty"`
+	// Restart lists the intervals of [Restart].
+	Restart []Interval `json:"restart,omitempty"`
+
 	// Adaptive is what an adaptive solver chooses its steps by.
 	Adaptive Tolerance `json:"adaptive"`
 	// Attempt, if not nil, is told of every step that an adaptive solver tries.
@@ -76,7 +92,7 @@ func (o Options) Validate() error {
 	for _, v := range []struct {
 		name  string
 		value float64
-	}{{"eta", o.Eta}, {"churn", o.Churn}, {"churn_min", o.ChurnMin}, {"churn_max", o.ChurnMax}, {"noise_scale", o.NoiseScale},
+	}{{"eta", o.Eta}, {"churn", o.Churn}, {"churn_min", o.ChurnMin}, {"churn_max", o.ChurnMax}, {"noise_scale", o.NoiseScale}, {"clip", o.Clip},
 		{"rtol", o.Adaptive.Relative}, {"atol", o.Adaptive.Absolute}, {"h_init", o.Adaptive.First}} {
 		if !(v.value >= 0) || math.IsInf(v.value, 0) && v.name != "churn_max" {
 			return fmt.Errorf("sampler: option %s is %v; it must be a finite number of 0 or more", v.name, v.value)
@@ -85,18 +101,44 @@ func (o Options) Validate() error {
 	if o.Churn > 0 && o.ChurnMin > o.ChurnMax {
 		return fmt.Errorf("sampler: churn_min %v is above churn_max %v", o.ChurnMin, o.ChurnMax)
 	}
-	for _, r := range o.R {
-		if !(r > 0 && r <= 1) {
-			return fmt.Errorf("sampler: option r is %v; it must lie above 0 and not above 1", r)
-		}
-	}
 	for _, c := range []float64{o.Adaptive.P, o.Adaptive.I, o.Adaptive.D} {
 		if math.IsNaN(c) || math.IsInf(c, 0) {
 			return fmt.Errorf("sampler: coefficients of the step size controller are %v, %v, %v; they must be finite", o.Adaptive.P, o.Adaptive.I, o.Adaptive.D)
 		}
 	}
-	if o.Order < 0 {
-		return fmt.Errorf("sampler: option order is %d; it must be 0 or more", o.Order)
+	for _, v := range []struct {
+		name  string
+		value int
+	}{{"order", o.Order}, {"corrector", o.Corrector}, {"uncorrected", o.Uncorrected}} {
+		if v.value < 0 {
+			return fmt.Errorf("sampler: option %s is %d; it must be 0 or more", v.name, v.value)
+		}
+	}
+	if o.Final != "" && !slices.Contains(finals, o.Final) {
+		return fmt.Errorf("sampler: option final is %q; it must be one of %s", o.Final, strings.Join(finals, ", "))
+	}
+	return o.validateSplit()
+}
+
+// ValidateFor reports what [Options.Validate] does and settings that do not fit a list of noise levels: values for each step that are
+// not as many as the steps, and restart intervals outside the list.
+func (o Options) ValidateFor(sigmas []float64) error {
+	if err := o.Validate(); err != nil {
+		return err
+	}
+	steps := len(sigmas) - 1
+	for _, l := range []struct {
+		name string
+		n    int
+	}{{"r", len(o.R)}, {"scale_dir", len(o.ScaleDir)}, {"scale_time", len(o.ScaleTime)}} {
+		if l.n > 1 && l.n != steps {
+			return fmt.Errorf("sampler: option %s has %d values for %d steps; give one for all, or one a step", l.name, l.n, steps)
+		}
+	}
+	for _, r := range o.Restart {
+		if err := r.validate(sigmas); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -129,7 +171,7 @@ func check(name string, d Denoiser, x, sigmas []float64, o Options) {
 	if err := Validate(sigmas); err != nil {
 		panic(name + ": " + err.Error())
 	}
-	if err := o.Validate(); err != nil {
+	if err := o.ValidateFor(sigmas); err != nil {
 		panic(name + ": " + err.Error())
 	}
 }

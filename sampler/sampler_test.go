@@ -81,8 +81,8 @@ func TestOneStepAboveZero(t *testing.T) {
 			continue // steps with a middle
 		}
 		near(t, info.Name, last(info.Sampler(g.Denoise, x, sigmas, o)), want, 1e-14)
-		if !info.UsesEta {
-			continue
+		if !info.UsesEta || info.Name == "consistency" || info.Name == "tcd" {
+			continue // those two split noise otherwise, see TestConsistency
 		}
 		draws := 0
 		o.Eta, o.Noise = 1, func(dst []float64, _, _ float64) {
@@ -323,7 +323,7 @@ func TestLookup(t *testing.T) {
 		"LMS": "lms", "k_lms": "lms", "LMSDiscreteScheduler": "lms",
 		"DPM fast": "dpm-fast", "dpm_fast": "dpm-fast", "DPM adaptive": "dpm-adaptive", "dpm_adaptive": "dpm-adaptive", "k_dpm_ad": "dpm-adaptive",
 		"DPM++ 2S a": "dpmpp-2s-ancestral", "dpmpp_2s_ancestral": "dpmpp-2s-ancestral", "dpm++2s_a": "dpmpp-2s-ancestral", "k_dpmpp_2s_a": "dpmpp-2s-ancestral",
-		"DPMSolverSinglestepScheduler": "dpmpp-2s", "DPMSolverMultistepScheduler": "dpmpp-2m", "EDMDPMSolverMultistepScheduler": "dpmpp-2m",
+		"DPMSolverSinglestepScheduler": "dpmpp-singlestep", "DPMSolverMultistepScheduler": "dpmpp-2m", "EDMDPMSolverMultistepScheduler": "dpmpp-2m",
 		"DPM++ SDE": "dpmpp-sde", "dpmpp_sde_gpu": "dpmpp-sde", "DPMSolverSDEScheduler": "dpmpp-sde",
 		"DPM++ 2M SDE": "dpmpp-2m-sde", "dpmpp_2m_sde_gpu": "dpmpp-2m-sde", "dpm++2m_sde": "dpmpp-2m-sde", "dpm++2m_sde_bt": "dpmpp-2m-sde",
 		"DPM++ 2M SDE Heun": "dpmpp-2m-sde-heun", "dpmpp_2m_sde_heun_gpu": "dpmpp-2m-sde-heun",

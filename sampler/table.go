@@ -23,6 +23,7 @@ type Info struct {
 	UsesR      bool                // whether Options.R has an effect
 	About      string              // one line of help
 	Source     string              // the paper or program that defines it
+	Extra      []string            // further options that have an effect, by their names in JSON
 
 	// Converges gives the order of convergence for values of Options.Order and Options.Variant where it is neither that
 	// order nor Order; nil: it never is.
@@ -73,7 +74,7 @@ func (i Info) Effects() []string {
 			names = append(names, e.names...)
 		}
 	}
-	return names
+	return append(names, i.Extra...)
 }
 
 // Check reports options that [Options.Validate] refuses or that this solver does not have: an order above MaxOrder or an
@@ -89,6 +90,25 @@ func (i Info) Check(o Options) error {
 	case o.Variant != "" && !slices.Contains(i.Variants, o.Variant):
 		return fmt.Errorf("sampler: %s has no variant %q; it has %s", i.Name, o.Variant, strings.Join(i.Variants, ", "))
 	}
+	for _, e := range []struct {
+		name string
+		set  bool
+	}{
+		{"final", o.Final != ""}, {"scale_dir", o.ScaleDir != nil}, {"scale_time", o.ScaleTime != nil}, {"clip", o.Clip != 0},
+		{"clip_noise", o.ClipNoise}, {"corrector", o.Corrector != 0}, {"uncorrected", o.Uncorrected != 0}, {"restart", o.Restart != nil},
+	} {
+		if e.set && !slices.Contains(i.Extra, e.name) {
+			return fmt.Errorf("sampler: option %s has no effect with %s", e.name, i.Name)
+		}
+	}
+	switch {
+	case o.Corrector > i.MaxOrder:
+		return fmt.Errorf("sampler: %s has correctors of orders 1 to %d, got %d", i.Name, i.MaxOrder, o.Corrector)
+	case slices.Contains(i.Extra, "churn_min") && o.ChurnMin > o.ChurnMax:
+		return fmt.Errorf("sampler: churn_min %v is above churn_max %v", o.ChurnMin, o.ChurnMax)
+	case o.ClipNoise && o.Clip == 0:
+		return fmt.Errorf("sampler: option clip_noise has no effect without clip")
+	}
 	if i.Adaptive {
 		if err := o.Adaptive.Validate(); err != nil {
 			return err
@@ -98,7 +118,7 @@ func (i Info) Check(o Options) error {
 }
 
 // All returns the table of solvers, in the order in which help texts show them. The slice is the caller's.
-func All() []Info { return slices.Concat(kDiffusion()) }
+func All() []Info { return slices.Concat(kDiffusion(), multistep()) }
 
 // Lookup finds a solver by its name or an alias. Case, "-", "_" and spaces do not matter, "++" is "pp", a leading "k-" or
 // "sample-" and a trailing "scheduler" or "-gpu" are dropped, so "DPM++ 2M", "k_euler", "sample_dpmpp_2m" and

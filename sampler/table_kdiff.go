@@ -13,8 +13,8 @@ func kDiffusion() []Info {
 	return []Info{
 		{
 			Name: "ddim", Sampler: DDIM,
-			Aliases: []string{"euler", "edm-euler", "dpmpp-1", "euler-discrete"},
-			Order:   1, NFE: once, UsesEta: true, UsesChurn: true,
+			Aliases: []string{"euler", "edm-euler", "dpmpp-1", "euler-discrete", "flow-match-euler-discrete"},
+			Order:   1, NFE: once, UsesEta: true, UsesChurn: true, Extra: []string{"clip", "clip_noise"},
 			About:  "Euler's method on the probability flow; eta and churn add noise",
 			Source: "DDIM, arXiv 2010.02502",
 		},
@@ -61,7 +61,7 @@ func kDiffusion() []Info {
 		},
 		{
 			Name: "dpmpp-2s", Sampler: DPMPP2S,
-			Aliases: []string{"dpm++2s", "dpm-solver++2s", "dpm-solver-singlestep"},
+			Aliases: []string{"dpm++2s", "dpm-solver++2s"},
 			Order:   2, NFE: twice, UsesR: true,
 			About:  "DPM-Solver++(2S), two evaluations a step",
 			Source: dpmpp,

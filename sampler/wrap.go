@@ -1,5 +1,10 @@
 package sampler
 
+import (
+	"iter"
+	"math"
+)
+
 // Counted returns d and adds 1 to *calls at every evaluation.
 func Counted(d Denoiser, calls *int) Denoiser {
 	return func(dst, x []float64, sigma float64) {
@@ -26,6 +31,63 @@ func Guided(cond, uncond Denoiser, w, lo, hi float64) Denoiser {
 		uncond(buf, x, sigma)
 		for i, u := range buf {
 			dst[i] = u + w*(dst[i]-u)
+		}
+	}
+}
+
+// Clipped returns the denoiser that limits d's estimates to [-limit, limit], as diffusers' clip_sample does for every solver but
+// [DDIM], which has it as an option.
+func Clipped(d Denoiser, limit float64) Denoiser {
+	return func(dst, x []float64, sigma float64) {
+		d(dst, x, sigma)
+		clip(dst, limit)
+	}
+}
+
+func clip(dst []float64, limit float64) {
+	for i, v := range dst {
+		dst[i] = min(max(v, -limit), limit)
+	}
+}
+
+// AnalyticFirst returns d without its evaluation at the level first, normally the start of a run: there the slope is taken as
+// x/sqrt(1 + sigma²), that of data with mean 0 and deviation 1. This is the analytical first step, AFS, of Dockhorn et al.
+// (arXiv 2210.05475) as diff-sampler has it; it saves one evaluation with every solver, where noise hides the data anyway.
+func AnalyticFirst(d Denoiser, first float64) Denoiser {
+	return func(dst, x []float64, sigma float64) {
+		if sigma != first {
+			d(dst, x, sigma)
+			return
+		}
+		keep := 1 - sigma/math.Sqrt(1+sigma*sigma)
+		for i, v := range x {
+			dst[i] = keep * v
+		}
+	}
+}
+
+// DenoiseToZero returns the solver that treats a last level of 0 as diff-sampler's denoise_to_zero does: s runs to the level before and
+// takes it for the end, where orders are lowered and up to where churn is spread; the last state is the denoised picture there. Most solvers do the same by themselves.
+func DenoiseToZero(s Sampler) Sampler {
+	return func(d Denoiser, x, sigmas []float64, o Options) iter.Seq[State] {
+		check("DenoiseToZero", d, x, sigmas, o)
+		n := len(sigmas) - 1
+		if sigmas[n] > 0 {
+			return s(d, x, sigmas, o)
+		}
+		return func(yield func(State) bool) {
+			last := x
+			if n > 1 {
+				for state := range s(d, x, sigmas[:n], o) {
+					if !yield(state) {
+						return
+					}
+					last = state.X
+				}
+			}
+			den := make([]float64, len(x))
+			d(den, last, sigmas[n-1])
+			yield(State{n, 0, den, den})
 		}
 	}
 }

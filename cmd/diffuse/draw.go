@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"iter"
 	"math"
 
 	"diffuse/sampler"
@@ -24,6 +25,8 @@ type drawing struct {
 
 	brownian   bool // steps draw from one Brownian path per picture
 	shareSteps bool // an adaptive solver is given whole batches
+	afs        bool // the first evaluation is analytic
+	toZero     bool // the solver ends before a last level of 0, where the picture is denoised
 
 	// What rehearse finds; levels is the first alone and nfe 0 where they depend on the picture.
 	levels []float64 // that the solver steps between
@@ -70,9 +73,21 @@ func (d *drawing) rehearse() {
 	}
 	o := d.options
 	o.Noise = func([]float64, float64, float64) {}
-	for s := range d.sampler.Sampler(count, []float64{0}, d.sigmas, o) {
+	for s := range d.run(count, []float64{0}, o) {
 		d.levels = append(d.levels, s.Sigma)
 	}
+}
+
+// run is the solver from x, the state at the first noise level.
+func (d *drawing) run(den sampler.Denoiser, x []float64, o sampler.Options) iter.Seq[sampler.State] {
+	solve := d.sampler.Sampler
+	if d.afs {
+		den = sampler.AnalyticFirst(den, d.sigmas[0])
+	}
+	if d.toZero {
+		solve = sampler.DenoiseToZero(solve)
+	}
+	return solve(den, x, d.sigmas, o)
 }
 
 // steps is the number of steps that were asked for.
@@ -106,7 +121,7 @@ func (d *drawing) draw(ctx context.Context, batch []picture, start []float64, no
 	o.Noise = noise
 	o.Attempt = func(a sampler.Attempt) { d.spent.add(a, len(batch)) }
 	out := make([]float64, len(start))
-	for s := range d.sampler.Sampler(d.denoiser(batch, &calls), start, d.sigmas, o) {
+	for s := range d.run(d.denoiser(batch, &calls), start, o) {
 		if ctx.Err() != nil {
 			return nil, errInterrupted
 		}

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+
+	"diffuse/sampler"
 )
 
 // maxSeeds bounds a seed list, so that a slip such as 0-9999999999 is a message and not an allocation.
@@ -82,6 +84,25 @@ func parseInterval(s string) (lo, hi float64, err error) {
 		return 0, 0, fmt.Errorf("%q is not an interval lo,hi of noise levels", s)
 	}
 	return list[0], list[1], nil
+}
+
+// parseRestart reads "LEVELS,REPEATS,LOW,HIGH;…", the values of the reference's restart_info; "" is none.
+func parseRestart(s string) ([]sampler.Interval, error) {
+	if s == "" {
+		return nil, nil
+	}
+	var list []sampler.Interval
+	for _, part := range strings.Split(s, ";") {
+		v, err := parseFloats(part)
+		if err != nil {
+			return nil, err
+		}
+		if len(v) != 4 || v[0] != math.Trunc(v[0]) || v[1] != math.Trunc(v[1]) || math.Abs(v[0]) > maxSteps || math.Abs(v[1]) > maxSteps {
+			return nil, fmt.Errorf("%q is not LEVELS,REPEATS,LOW,HIGH, the first two whole numbers up to %d", part, maxSteps)
+		}
+		list = append(list, sampler.Interval{Levels: int(v[0]), Repeats: int(v[1]), Low: v[2], High: v[3]})
+	}
+	return list, nil
 }
 
 // countSuffixes are the multipliers of --duration and its like; longer spellings come first.

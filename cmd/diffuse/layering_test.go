@@ -31,7 +31,7 @@ var layers = map[string]struct {
 	"tensor":          {ours: []string{"internal/kernel"}},
 	"internal/golden": {ours: []string{"checkpoint"}, testsOnly: true},
 	"internal/kernel": {foreign: []string{"golang.org/x/sys"}},
-	"sampler":         {},
+	"sampler":         {foreign: []string{"gonum.org/v1/gonum"}},
 	"schedule":        {},
 	"skiptune":        {},
 	"zoo":             {},

@@ -25,6 +25,8 @@ type sampleOptions struct {
 	stepNoise   string
 	shareSteps  bool
 	listSolvers bool
+	restart     string
+	afs, toZero bool
 
 	guidance float64
 	gnet     string
@@ -202,7 +204,7 @@ func (o *sampleOptions) contradictions(f *pflag.FlagSet) error {
 	case f.Changed("guidance-interval") && !f.Changed("guidance"):
 		return withHint(usagef("--guidance-interval without --guidance has no effect"), "add --guidance W, for example 1.5")
 	}
-	for _, name := range []string{"grid", "outdir", "npz", "trace", "animate", "params-from", "noise", "seeds", "sigmas", "class", "skip", "gnet"} {
+	for _, name := range []string{"grid", "outdir", "npz", "trace", "animate", "params-from", "noise", "seeds", "sigmas", "class", "skip", "gnet", "restart"} {
 		if f.Changed(name) && f.Lookup(name).Value.String() == "" {
 			return usagef("--%s is empty", name)
 		}

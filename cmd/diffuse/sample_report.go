@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -26,6 +27,7 @@ type sampleReport struct {
 	Order     int               `json:"order,omitempty"`
 	Variant   string            `json:"variant,omitempty"`
 	R         []float64         `json:"r,omitempty"`
+	Solver    *solverMore       `json:"solver,omitempty"`     // absent: nothing of it was asked for
 	StepNoise string            `json:"step_noise,omitempty"` // absent: white
 	Adaptive  *adaptive         `json:"adaptive,omitempty"`
 	Churn     *churnReport      `json:"churn,omitempty"`
@@ -65,6 +67,30 @@ type adaptive struct {
 	Rejected    int `json:"rejected,omitempty"`
 }
 
+// solverMore has the options of single solvers and of the first and last evaluation.
+type solverMore struct {
+	Final       string             `json:"final,omitempty"`
+	ScaleDir    []float64          `json:"scale_dir,omitempty"`
+	ScaleTime   []float64          `json:"scale_time,omitempty"`
+	Corrector   int                `json:"corrector,omitempty"`
+	Uncorrected int                `json:"uncorrected,omitempty"`
+	Clip        float64            `json:"clip,omitempty"`
+	ClipNoise   bool               `json:"clip_noise,omitempty"`
+	Restart     []sampler.Interval `json:"restart,omitempty"`
+	AFS         bool               `json:"afs,omitempty"`
+	ToZero      bool               `json:"denoise_to_zero,omitempty"`
+}
+
+// solverMore returns nil if there is nothing to say.
+func (p *samplePlan) solverMore() *solverMore {
+	o := p.options
+	m := solverMore{o.Final, o.ScaleDir, o.ScaleTime, o.Corrector, o.Uncorrected, o.Clip, o.ClipNoise, o.Restart, p.afs, p.toZero}
+	if reflect.ValueOf(m).IsZero() {
+		return nil
+	}
+	return &m
+}
+
 type guideReport struct {
 	Weight float64  `json:"weight"`
 	Model  string   `json:"gnet,omitempty"` // empty: the model itself without a class
@@ -86,10 +112,10 @@ func (p *samplePlan) report(pictures []picture) sampleReport {
 	r := sampleReport{
 		Version: v.Version, Kernels: v.Kernels, Model: p.model.name, ModelSHA: p.model.sha,
 		Sampler: p.sampler.Name, Steps: p.steps(), NFE: p.nfe, Sigmas: p.sigmas,
-		Eta: p.options.Eta, Order: p.options.Order, Variant: p.options.Variant, R: p.options.R, Skip: p.skip,
+		Eta: p.options.Eta, Order: p.options.Order, Variant: p.options.Variant, R: p.options.R, Solver: p.solverMore(), Skip: p.skip,
 		Height: p.model.height, Width: p.model.width, Channels: p.model.channels, Pictures: len(pictures), Noise: p.given != nil,
 	}
-	if o := p.options; o.Churn > 0 {
+	if o := p.options; o.Churn > 0 || o.NoiseScale != 1 || slices.Contains(p.sampler.Extra, "churn_min") {
 		r.Churn = &churnReport{o.Churn, o.ChurnMin, o.ChurnMax, o.NoiseScale}
 	}
 	if p.brownian && p.options.Eta > 0 && p.given == nil {

@@ -15,7 +15,8 @@ import (
 // solverFlags are the flags of the solvers' options, by the options' names in JSON.
 var solverFlags = map[string]string{
 	"eta": "eta", "churn": "s-churn", "churn_min": "s-min", "churn_max": "s-max", "noise_scale": "s-noise",
-	"order": "order", "variant": "variant", "r": "r",
+	"order": "order", "variant": "variant", "r": "r", "scale_dir": "scale-dir", "scale_time": "scale-time",
+	"final": "final", "corrector": "corrector", "uncorrected": "uncorrected", "clip": "clip", "clip_noise": "clip-noise", "restart": "restart",
 	"rtol": "rtol", "atol": "atol", "h_init": "h-init", "pcoeff": "pcoeff", "icoeff": "icoeff", "dcoeff": "dcoeff",
 }
 
@@ -48,17 +49,33 @@ func usersOf(flag string) string {
 // stepNoises are the values of --step-noise.
 var stepNoises = []string{"white\tindependent draws", "brownian\tone path per picture, so that pictures converge as steps grow"}
 
+// finals are the values of --final.
+var finals = []string{
+	sampler.FinalFull + "\tnever lowered", sampler.FinalLower + "\tno higher than the steps left",
+	sampler.FinalFew + "\tthe same in runs of fewer than 15 steps", sampler.FinalEuler + "\torder 1 in the last step",
+}
+
 // bindSolver adds the flags of the solvers' options.
 func (o *sampleOptions) bindSolver(c *cobra.Command) {
 	f, s := c.Flags(), &o.solver
 	f.Float64Var(&s.Eta, "eta", 0, "share of fresh noise in every step (default: the sampler's)")
 	f.Float64Var(&s.Churn, "s-churn", 0, "EDM's S_churn: noise added and removed again over the run")
-	f.Float64Var(&s.ChurnMin, "s-min", s.ChurnMin, "churn only at noise levels from here")
-	f.Float64Var(&s.ChurnMax, "s-max", math.Inf(1), "churn only at noise levels up to here")
+	f.Float64Var(&s.ChurnMin, "s-min", s.ChurnMin, "churn (sa-solver: noise) only at noise levels from here")
+	f.Float64Var(&s.ChurnMax, "s-max", math.Inf(1), "churn (sa-solver: noise) only at noise levels up to here")
 	f.Float64Var(&s.NoiseScale, "s-noise", s.NoiseScale, "factor on all fresh noise")
 	f.IntVar(&s.Order, "order", 0, "order of a solver that comes in several (default: the sampler's)")
 	f.StringVar(&s.Variant, "variant", "", "form of a solver that comes in several (default: the sampler's)")
 	f.Float64SliceVar(&s.R, "r", nil, "place in the step, 0 to 1 in ln sigma, of the second evaluation; one number or one a step (default 0.5)")
+	f.Float64SliceVar(&s.ScaleDir, "scale-dir", nil, "factor on the second half of a step of AMED; one number or one a step (default 1)")
+	f.Float64SliceVar(&s.ScaleTime, "scale-time", nil, "factor on the noise level told to the network there (default 1)")
+	f.StringVar(&s.Final, "final", "", "order of multistep solvers towards the end: "+strings.Join(plainNames(finals), ", ")+" (default: the sampler's)")
+	f.IntVar(&s.Corrector, "corrector", 0, "order of sa-solver's corrector (default: that of the predictor)")
+	f.IntVar(&s.Uncorrected, "uncorrected", 0, "steps at the start that a corrector leaves alone")
+	f.Float64Var(&s.Clip, "clip", 0, "limit of the denoised picture, as diffusers' clip_sample (1 there)")
+	f.BoolVar(&s.ClipNoise, "clip-noise", false, "compute ddim's noise from the limited picture (use_clipped_model_output)")
+	f.StringVar(&o.restart, "restart", "", "`LIST` of restart's intervals LEVELS,REPEATS,LOW,HIGH, separated by semicolons (default 3,2,0.06,0.3)")
+	f.BoolVar(&o.afs, "afs", false, "analytic first step: take the first slope from the noise alone and save an evaluation")
+	f.BoolVar(&o.toZero, "denoise-to-zero", false, "end the solver at the last level above 0 and denoise there, as diff-sampler's option")
 	f.Float64Var(&s.Adaptive.Relative, "rtol", s.Adaptive.Relative, "allowed error of a step of an adaptive solver, relative to the state")
 	f.Float64Var(&s.Adaptive.Absolute, "atol", s.Adaptive.Absolute, "allowed error where that is less")
 	f.Float64Var(&s.Adaptive.First, "h-init", s.Adaptive.First, "first step of an adaptive solver in ln sigma")
@@ -68,6 +85,7 @@ func (o *sampleOptions) bindSolver(c *cobra.Command) {
 	f.BoolVar(&o.shareSteps, "share-steps", false, "an adaptive solver chooses steps for a whole batch, so that pictures depend on their neighbours")
 	f.StringVar(&o.stepNoise, "step-noise", "", "noise of stochastic steps: "+strings.Join(plainNames(stepNoises), ", ")+" (default: the sampler's)")
 	c.RegisterFlagCompletionFunc("step-noise", completeWith(stepNoises))
+	c.RegisterFlagCompletionFunc("final", completeWith(finals))
 }
 
 // planOptions takes the solver options that were given and refuses those that p.sampler does not have.
@@ -87,11 +105,24 @@ func (o *sampleOptions) planOptions(p *samplePlan) error {
 	p.options.Eta = eta
 	// An upper limit of infinity is what people type for "no limit".
 	p.options.ChurnMax = math.Min(o.solver.ChurnMax, math.MaxFloat64)
+	var err error
+	if p.options.Restart, err = parseRestart(o.restart); err != nil {
+		return usagef("--restart: %w", err)
+	}
+	if p.options.Restart == nil && slices.Contains(have, "restart") {
+		p.options.Restart = sampler.DefaultRestart()
+	}
 	if err := p.sampler.Check(p.options); err != nil {
 		return usageError{err}
 	}
 	if n := len(p.options.R); n > 1 && n != p.steps() {
 		return usagef("--r has %d numbers for %d steps", n, p.steps())
+	}
+	if err := p.options.ValidateFor(p.sigmas); err != nil {
+		return usageError{err}
+	}
+	if err := o.planEnds(p); err != nil {
+		return err
 	}
 	p.brownian = p.sampler.Brownian
 	if o.given("step-noise") {
@@ -103,6 +134,21 @@ func (o *sampleOptions) planOptions(p *samplePlan) error {
 	p.shareSteps = o.shareSteps
 	if p.sampler.Adaptive && !p.shareSteps {
 		p.batch = 1
+	}
+	return nil
+}
+
+// planEnds takes the choices for the first and the last evaluation.
+func (o *sampleOptions) planEnds(p *samplePlan) error {
+	p.afs, p.toZero = o.afs, o.toZero
+	last := p.sigmas[len(p.sigmas)-1]
+	switch {
+	case o.afs && p.options.Churn > 0:
+		return usagef("--afs and --s-churn contradict each other: churn leaves the noise level that --afs is for")
+	case o.toZero && last > 0:
+		return usagef("--denoise-to-zero has no effect on noise levels that end at %g", last)
+	case o.toZero && p.sampler.OwnLevels:
+		return usagef("--denoise-to-zero has no effect with --sampler %s, which does so by itself", p.sampler.Name)
 	}
 	return nil
 }
