@@ -38,6 +38,26 @@ func OpenWeightFolder(dir, stem string) (*File, error) {
 	return OpenWeights(path)
 }
 
+// WeightFiles lists the files that [OpenWeightFolder] reads: one with the weights, or an index and its shards by name.
+func WeightFiles(dir, stem string) ([]string, error) {
+	names, err := weightFiles(dir, stem)
+	if err != nil {
+		return nil, err
+	}
+	paths := []string{filepath.Join(dir, names[0])}
+	if !strings.HasSuffix(paths[0], ".json") {
+		return paths, nil
+	}
+	where, err := readIndex(paths[0])
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", paths[0], err)
+	}
+	for _, name := range slices.Compact(slices.Sorted(maps.Values(where))) {
+		paths = append(paths, filepath.Join(dir, name))
+	}
+	return paths, nil
+}
+
 // weightFiles lists what OpenWeightFolder may open, best first.
 func weightFiles(dir, stem string) ([]string, error) {
 	entries, err := os.ReadDir(dir)

@@ -23,6 +23,10 @@ func TestGoldenWeightFolders(t *testing.T) {
 			t.Fatal(err)
 		}
 		values[i] = map[string][]float32{}
+		files, err := checkpoint.WeightFiles(golden.Path(t, "diffusers", name), "diffusion_pytorch_model")
+		if err != nil || len(files) != 1+4*i {
+			t.Errorf("%s: files %q, %v", name, files, err)
+		}
 		n := 0
 		for key, x := range f.Tensors {
 			if values[i][key], err = x.Float32(); err != nil {

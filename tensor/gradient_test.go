@@ -75,6 +75,26 @@ func checkGradient(t *testing.T, inputs []*tensor.Tensor, f func(tp *tensor.Tape
 	}
 }
 
+// TestPadEnd compares PadEnd with its definition, and its gradient with differences.
+func TestPadEnd(t *testing.T) {
+	x := random(rand.New(rand.NewPCG(7, 8)), 2, 3, 4, 5)
+	y := tensor.PadEnd(nil, x)
+	if fmt.Sprint(y.Shape) != "[2 4 5 5]" {
+		t.Fatalf("shape %v", y.Shape)
+	}
+	for i, v := range y.Data {
+		c, w, h, n := i%5, i/5%5, i/25%4, i/100
+		want := float32(0)
+		if h < 3 && w < 4 {
+			want = x.Data[((n*3+h)*4+w)*5+c]
+		}
+		if v != want {
+			t.Fatalf("element %d is %g, want %g", i, v, want)
+		}
+	}
+	checkGradient(t, []*tensor.Tensor{x}, func(tp *tensor.Tape) *tensor.Tensor { return tensor.PadEnd(tp, x) })
+}
+
 // TestMean compares Mean with its definition.
 func TestMean(t *testing.T) {
 	x := random(rand.New(rand.NewPCG(5, 6)), 2, 3, 4, 5)

@@ -31,7 +31,7 @@ func outline(c Config) *Net {
 // weights as alloc made them.
 func build(c Config, rng *rand.Rand, alloc func(shape ...int) *tensor.Tensor) *Net {
 	b := &builder{net: &Net{Config: c}, rng: rng, alloc: alloc}
-	if c.ModelType == "adm" {
+	if c.ModelType != "song" {
 		b.first, b.zero, b.attn = admInit, initRule{kaiming: true}, admInit
 	} else {
 		b.first = initRule{weight: 1}
@@ -119,10 +119,14 @@ func (b *builder) encoder() (channels int) {
 		if level == 0 {
 			cin := cout
 			cout = n.ModelChannels
-			if n.ModelType == "adm" {
+			if n.ModelType != "song" {
 				cout *= mult
 			}
 			add(at("conv"), stage{kind: inputConv, conv: b.conv(at("conv"), cin, cout, 3, resampling{}, b.first)}, cout)
+		} else if u := n.UNet2D; u != nil && u.Resampling != "block" {
+			c := b.conv(at("down"), cout, cout, 3, resampling{}, b.first)
+			c.strided, c.end = true, u.Resampling == "conv-end"
+			add(at("down"), stage{kind: resample, conv: c}, cout)
 		} else {
 			add(at("down"), stage{block: b.block(at("down"), cout, cout, resampling{down: true}, 0)}, cout)
 			if n.EncoderType == "skip" {
@@ -156,8 +160,14 @@ func (b *builder) decoder(cout int) {
 		res := b.resolution(level)
 		at := func(s string) string { return fmt.Sprintf("dec.%dx%d_%s", res, res, s) }
 		if level == len(n.ChannelMult)-1 {
-			add(at("in0"), stage{block: b.block(at("in0"), cout, cout, resampling{}, b.heads(cout, true))})
+			in0 := b.block(at("in0"), cout, cout, resampling{}, b.heads(cout, n.UNet2D == nil || n.UNet2D.MidAttention))
+			if n.UNet2D != nil {
+				in0.norm2.groups = n.UNet2D.MidNormGroups
+			}
+			add(at("in0"), stage{block: in0})
 			add(at("in1"), stage{block: b.block(at("in1"), cout, cout, resampling{}, 0)})
+		} else if n.UNet2D != nil && n.UNet2D.Resampling != "block" {
+			add(at("up"), stage{kind: resample, conv: b.conv(at("up"), cout, cout, 3, resampling{up: true}, b.first)})
 		} else {
 			add(at("up"), stage{block: b.block(at("up"), cout, cout, resampling{up: true}, 0)})
 		}
@@ -167,7 +177,7 @@ func (b *builder) decoder(cout int) {
 			n.skipChannels = append(n.skipChannels, skip)
 			cin := cout + skip
 			cout = n.ModelChannels * n.ChannelMult[level]
-			attn := slices.Contains(n.AttnResolutions, res) && (n.ModelType == "adm" || i == n.NumBlocks)
+			attn := slices.Contains(n.AttnResolutions, res) && (n.ModelType != "song" || i == n.NumBlocks)
 			name := at(fmt.Sprintf("block%d", i))
 			add(name, stage{kind: joinBlock, block: b.block(name, cin, cout, resampling{}, b.heads(cout, attn))})
 		}
@@ -179,7 +189,7 @@ func (b *builder) decoder(cout int) {
 				norm: b.norm(at("aux_norm"), cout), conv: b.conv(at("aux_conv"), cout, out, 3, resampling{}, b.zero)})
 		}
 	}
-	if n.ModelType == "adm" {
+	if n.ModelType != "song" {
 		add("out_conv", stage{kind: auxOut, norm: b.norm("out_norm", cout), conv: b.conv("out_conv", cout, out, 3, resampling{}, b.zero)})
 	}
 }
@@ -190,9 +200,13 @@ type resampling struct{ up, down, fused bool }
 // heads returns the number of attention heads of a block that asks for
 // attention: one in SongUNet, one per 64 channels in ADM, so none below 64.
 func (b *builder) heads(channels int, wanted bool) int {
-	switch {
+	switch u := b.net.UNet2D; {
 	case !wanted:
 		return 0
+	case u != nil && u.HeadChannels > 0:
+		return channels / u.HeadChannels
+	case u != nil:
+		return 1
 	case b.net.ModelType == "song":
 		return 1
 	}
@@ -205,6 +219,9 @@ func (b *builder) block(name string, cin, cout int, r resampling, heads int) blo
 	k := block{out: cout, heads: heads, adaptive: !song, scale: 1, dropout: n.Dropout}
 	if song {
 		k.scale = math.Sqrt2 / 2
+	}
+	if n.UNet2D != nil {
+		k.adaptive = n.UNet2D.Adaptive
 	}
 	k.norm0 = b.norm(name+".norm0", cin)
 	k.conv0 = b.conv(name+".conv0", cin, cout, 3, r, b.first)
@@ -254,8 +271,11 @@ func (b *builder) linear(name string, in, out int, bias bool, rule initRule) lin
 }
 
 func (b *builder) norm(name string, channels int) norm {
-	l := norm{gamma: b.alloc(channels), beta: b.alloc(channels), eps: 1e-5}
-	if b.net.ModelType == "song" {
+	l := norm{gamma: b.alloc(channels), beta: b.alloc(channels), groups: groups(channels), eps: 1e-5}
+	switch u := b.net.UNet2D; {
+	case u != nil:
+		l.groups, l.eps = u.NormGroups, float32(u.NormEps)
+	case b.net.ModelType == "song":
 		l.eps = 1e-6
 	}
 	for i := range l.gamma.Data {
@@ -268,4 +288,18 @@ func (b *builder) norm(name string, channels int) norm {
 
 func (b *builder) add(name string, x *tensor.Tensor) {
 	b.net.params = append(b.net.params, param{name, x})
+}
+
+// Count returns how many parameter tensors a network of configuration c has, and
+// how many values they hold together, without allocating them; c must be valid.
+func Count(c Config) (tensors, parameters int) {
+	for _, p := range outline(c).params {
+		n := 1
+		for _, d := range p.Shape {
+			n *= d
+		}
+		tensors++
+		parameters += n
+	}
+	return tensors, parameters
 }

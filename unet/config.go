@@ -12,7 +12,7 @@ import (
 // Config describes a network. Names and defaults are those of EDM's
 // constructors, so that a peer's keyword arguments can be read as they are.
 type Config struct {
-	ModelType        string    `json:"model_type"`         // "song" (DDPM++, NCSN++) or "adm"
+	ModelType        string    `json:"model_type"`         // "song" (DDPM++, NCSN++), "adm" or "unet2d" (diffusers)
 	Resolution       int       `json:"img_resolution"`     // pixels; names the levels and places attention
 	InChannels       int       `json:"in_channels"`        // channels of the picture
 	OutChannels      int       `json:"out_channels"`       // channels of F; twice InChannels under iDDPM
@@ -30,6 +30,20 @@ type Config struct {
 	DecoderType      string    `json:"decoder_type"`       // "standard" or "skip"
 	ResampleFilter   []float32 `json:"resample_filter"`    // {1,1} (DDPM++) or {1,3,3,1} (NCSN++)
 	PatchSize        int       `json:"patch_size"`         // side of the patch that becomes one pixel of the finest level; 1 = none
+	UNet2D           *UNet2D   `json:"unet2d,omitempty"`   // what diffusers' networks have beside; for model_type "unet2d" only
+}
+
+// UNet2D holds the options of diffusers' UNet2DModel that EDM's networks lack.
+type UNet2D struct {
+	NormGroups    int     `json:"norm_groups"`     // groups of every norm
+	MidNormGroups int     `json:"mid_norm_groups"` // groups of the norm before the middle's attention
+	NormEps       float64 `json:"norm_eps"`        // added to the variance
+	HeadChannels  int     `json:"head_channels"`   // channels of an attention head; 0 = all, one head
+	MidAttention  bool    `json:"mid_attention"`   // attention in the first block of the middle
+	Adaptive      bool    `json:"adaptive"`        // the embedding scales and shifts, as in ADM
+	Resampling    string  `json:"resampling"`      // "block" as in ADM, "conv", or "conv-end": strided without padding at the start
+	FreqShift     int     `json:"freq_shift"`      // 1: the last frequency of the time embedding is 1/10000, 0: the one after it
+	SinFirst      bool    `json:"sin_first"`       // order of the time embedding
 }
 
 // DefaultConfig returns EDM's defaults for "song" (DDPM++) or "adm". The
@@ -118,7 +132,7 @@ func (c Config) Validate() error {
 	between := func(field string, v, least, most int) {
 		check(v >= least && v <= most, "%s is %d, want %d to %d", field, v, least, most)
 	}
-	oneOf("model_type", c.ModelType, "song", "adm")
+	oneOf("model_type", c.ModelType, "song", "adm", "unet2d")
 	between("img_resolution", c.Resolution, 1, maxResolution)
 	between("in_channels", c.InChannels, 1, maxChannels)
 	between("out_channels", c.OutChannels, c.InChannels, 2*maxChannels)
@@ -147,6 +161,24 @@ func (c Config) Validate() error {
 	if c.ModelType == "adm" {
 		check(c.EmbeddingType == "positional" && c.EncoderType == "standard" && c.DecoderType == "standard",
 			"adm has positional embedding and the standard encoder and decoder only")
+	}
+	check((c.ModelType == "unet2d") == (c.UNet2D != nil), "unet2d options belong to model_type unet2d")
+	if u := c.UNet2D; u != nil {
+		oneOf("resampling", u.Resampling, "block", "conv", "conv-end")
+		between("freq_shift", u.FreqShift, 0, 1)
+		check(u.NormEps > 0 && u.NormEps < 1, "norm_eps is %g, want a small positive number", u.NormEps)
+		check(c.ModelChannels%2 == 0, "model_channels is %d, want an even number", c.ModelChannels)
+		check(c.AugmentDim == 0 && c.PatchSize == 1 && c.EmbeddingType == "positional" && c.EncoderType == "standard" && c.DecoderType == "standard" &&
+			slices.Equal(c.ResampleFilter, []float32{1, 1}), "unet2d has no augmentation labels, patches, Fourier features, picture skips or wide filters")
+		for _, m := range c.ChannelMult {
+			ch := m * c.ModelChannels
+			check(u.NormGroups > 0 && ch%max(1, u.NormGroups) == 0, "%d channels do not divide into %d groups", ch, u.NormGroups)
+			check(u.HeadChannels >= 0 && ch%max(1, u.HeadChannels) == 0, "%d channels do not divide into heads of %d", ch, u.HeadChannels)
+		}
+		if n := len(c.ChannelMult); n > 0 {
+			ch := c.ChannelMult[n-1] * c.ModelChannels
+			check(u.MidNormGroups > 0 && ch%max(1, u.MidNormGroups) == 0, "%d channels of the middle do not divide into %d groups", ch, u.MidNormGroups)
+		}
 	}
 	if len(errs) == 0 {
 		if err := c.CheckSize(c.Resolution, c.Resolution); err != nil {

@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"diffuse/checkpoint"
-	"diffuse/schedule"
 )
 
 // edmKeys are the names under which EDM's and SiD's files keep a network,
@@ -141,7 +140,7 @@ func edmCard(net *checkpoint.Object) (Card, error) {
 	if fp16 {
 		c.Description += ", made for float16"
 	}
-	_, err = schedule.PrecondByName(c.Precond, c.SigmaData)
+	_, err = c.Preconditioning()
 	return c, err
 }
 

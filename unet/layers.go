@@ -12,6 +12,8 @@ type conv struct {
 	w, b     *tensor.Tensor
 	up, down bool
 	fused    bool      // convolve and resample with shared padding
+	strided  bool      // the convolution itself takes every other pixel
+	end      bool      // strided: pad one pixel at the end of rows and columns, none at the start
 	taps     []float32 // resampling filter, nil without resampling
 }
 
@@ -19,6 +21,15 @@ type conv struct {
 // that a fused downsampling filters the output of the convolution and adds
 // the bias last.
 func (c *conv) forward(t *tensor.Tape, x *tensor.Tensor) *tensor.Tensor {
+	if c.strided {
+		if !c.end {
+			return tensor.Conv2D(t, x, c.w, c.b, tensor.ConvOptions{Stride: 2, Pad: 1})
+		}
+		wide := tensor.PadEnd(t, x)
+		y := tensor.Conv2D(t, wide, c.w, c.b, tensor.ConvOptions{Stride: 2})
+		tensor.Recycle(t, wide)
+		return y
+	}
 	wpad, fpad := 0, 0
 	if c.w != nil {
 		wpad = c.w.Shape[0] / 2
@@ -62,12 +73,13 @@ func (c *conv) forward(t *tensor.Tape, x *tensor.Tensor) *tensor.Tensor {
 // norm is a group norm with its own weights.
 type norm struct {
 	gamma, beta *tensor.Tensor
+	groups      int
 	eps         float32
 }
 
 func (n *norm) forward(t *tensor.Tape, x, scale, shift *tensor.Tensor, silu bool) *tensor.Tensor {
 	return tensor.GroupNorm(t, x, n.gamma, n.beta, scale, shift,
-		tensor.NormOptions{Groups: groups(n.gamma.Len()), Eps: n.eps, SiLU: silu})
+		tensor.NormOptions{Groups: n.groups, Eps: n.eps, SiLU: silu})
 }
 
 // linear is a matrix with an optional bias.

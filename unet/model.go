@@ -2,6 +2,7 @@ package unet
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -20,7 +21,7 @@ type Model struct {
 // JSON in the metadata of the model file; unknown fields are refused.
 type Card struct {
 	Config        Config          `json:"config"`
-	Precond       string          `json:"preconditioning"`       // "edm", "vp", "ve" or "iddpm"
+	Precond       string          `json:"preconditioning"`       // "edm", "vp", "ve", "iddpm" or "discrete"
 	SigmaData     float64         `json:"sigma_data"`            // EDM only
 	ImageRange    [2]float64      `json:"image_range"`           // what byte 0 and byte 255 become
 	ImageMean     []float64       `json:"image_mean,omitempty"`  // of the training data on that scale, per channel
@@ -29,6 +30,19 @@ type Card struct {
 	Description   string          `json:"description,omitempty"` // a sentence for people
 	License       string          `json:"license,omitempty"`     // of weights and data
 	ImagesTrained int64           `json:"images_trained,omitempty"`
+
+	Discrete *schedule.Discrete `json:"discrete,omitempty"` // of preconditioning "discrete"
+}
+
+// Preconditioning returns what Precond names.
+func (c Card) Preconditioning() (schedule.Precond, error) {
+	switch {
+	case c.Precond != "discrete":
+		return schedule.PrecondByName(c.Precond, c.SigmaData)
+	case c.Discrete == nil:
+		return schedule.Precond{}, errors.New("discrete preconditioning without its schedule")
+	}
+	return c.Discrete.Precond()
 }
 
 // Metadata keys of a model file.
@@ -131,13 +145,13 @@ func ReadCard(f *checkpoint.File) (Card, error) {
 	if !(c.ImageRange[0] < c.ImageRange[1]) {
 		return c, fmt.Errorf("the model card has image range %v, want low below high", c.ImageRange)
 	}
-	_, err := schedule.PrecondByName(c.Precond, c.SigmaData)
+	_, err := c.Preconditioning()
 	return c, err
 }
 
 // Denoiser returns the preconditioned network for a batch with the given
 // labels (nil = none).
 func (m *Model) Denoiser(labels []int) (Denoiser, error) {
-	p, err := schedule.PrecondByName(m.Precond, m.SigmaData)
+	p, err := m.Preconditioning()
 	return Denoiser{Net: m.Net, Precond: p, Labels: labels}, err
 }

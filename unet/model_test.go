@@ -77,7 +77,7 @@ func TestLoadModelErrors(t *testing.T) {
 		`names 2 classes, the network has 3`: func(f *checkpoint.File) {
 			f.Meta["card"] = strings.Replace(f.Meta["card"], `["a","b","c"]`, `["a","b"]`, 1)
 		},
-		`model_type "dit": want one of ["song" "adm"]`: func(f *checkpoint.File) { f.Meta["card"] = strings.Replace(f.Meta["card"], `"song"`, `"dit"`, 1) },
+		`model_type "dit": want one of ["song" "adm" "unet2d"]`: func(f *checkpoint.File) { f.Meta["card"] = strings.Replace(f.Meta["card"], `"song"`, `"dit"`, 1) },
 	} {
 		f, err := tinyModel(t, tinyConfig()).File(checkpoint.F32)
 		if err != nil {

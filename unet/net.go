@@ -48,6 +48,7 @@ const (
 	auxSkip                      // encoder "skip": x += conv(aux), replaces the last skip
 	auxResidual                  // encoder "residual": x = aux = (x + conv(aux))/√2, replaces the last skip
 	auxUp                        // decoder "skip": output so far, upsampled
+	resample                     // convolution that changes the size; in the encoder it pushes a skip
 	auxOut                       // norm, SiLU, convolution: (part of) the output
 )
 
@@ -123,7 +124,11 @@ func (n *Net) embed(t *tensor.Tape, cnoise []float32, in Inputs) *tensor.Tensor 
 	if n.freqs != nil {
 		emb = fourier(cnoise, n.freqs.Data, song)
 	} else {
-		emb = positional(cnoise, n.noiseChannels(), song, song)
+		endpoint, sinFirst := song, song
+		if u := n.UNet2D; u != nil {
+			endpoint, sinFirst = u.FreqShift == 1, u.SinFirst
+		}
+		emb = positional(cnoise, n.noiseChannels(), endpoint, sinFirst)
 	}
 	if n.mapLabel != nil && song {
 		emb = tensor.Add(t, emb, n.mapLabel.forward(t, n.labels(len(cnoise), in, math.Sqrt(float64(n.LabelDim)))), 1, 1)
@@ -183,7 +188,7 @@ func (n *Net) encode(t *tensor.Tape, x, emb *tensor.Tensor, in Inputs) (h *tenso
 		case auxResidual:
 			replace(tensor.Add(t, h, s.conv.forward(t, aux), math.Sqrt2/2, math.Sqrt2/2))
 			aux = h
-		case inputConv:
+		case inputConv, resample:
 			h = s.conv.forward(t, h)
 			skips = append(skips, h)
 		default:
@@ -227,6 +232,8 @@ func (n *Net) decode(t *tensor.Tape, h *tensor.Tensor, skips []*tensor.Tensor, e
 			next(tensor.Concat(t, h, skip, rho))
 			tensor.Recycle(t, skip)
 			next(s.block.forward(t, h, emb, in))
+		case resample:
+			next(s.conv.forward(t, h))
 		default:
 			next(s.block.forward(t, h, emb, in))
 		}

@@ -16,6 +16,7 @@ import (
 	"diffuse/internal/kernel"
 	"diffuse/sampler"
 	"diffuse/train"
+	"diffuse/unet"
 	"diffuse/zoo"
 )
 
@@ -44,7 +45,7 @@ func namesModel(arg string) (bool, error) {
 	}
 	if info.IsDir() {
 		_, _, err := train.ReadOptions(arg)
-		return !errors.Is(err, fs.ErrNotExist), nil
+		return !errors.Is(err, fs.ErrNotExist) || unet.UNet2DFolder(arg) != "", nil
 	}
 	f, err := checkpoint.Open(arg)
 	if err != nil {

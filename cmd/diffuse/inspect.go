@@ -19,6 +19,7 @@ import (
 	"diffuse/imageio"
 	"diffuse/sampler"
 	"diffuse/train"
+	"diffuse/unet"
 	"diffuse/zoo"
 )
 
@@ -28,7 +29,7 @@ func inspectCommand(u *ui) *cobra.Command {
 		Short: "Say what a file or folder is",
 		Long: `Say what a file or folder is: a model (configuration, parameters, arithmetic and
 memory per level, how it was trained), a training run, other safetensors and
-npz files (arrays), a snapshot of EDM or SiD,
+npz files (arrays), a snapshot of EDM or SiD, a model of diffusers,
 other pickles and PyTorch files (arrays), a data set, a picture (and the parameters that made it), or
 an embedded model. The kind is found from the content, not from the name.`,
 		Example: `  diffuse inspect fashion
@@ -137,9 +138,12 @@ func orNone(s string) string {
 	return s
 }
 
-// inspectFolder tells a training run from a data set.
+// inspectFolder tells a training run from a model of diffusers and from a data set.
 func inspectFolder(dir string) (*finding, error) {
 	o, setup, err := train.ReadOptions(dir)
+	if errors.Is(err, fs.ErrNotExist) && unet.UNet2DFolder(dir) != "" {
+		return inspectDiffusers(dir)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return inspectData(dir)
 	}

@@ -50,7 +50,11 @@ func describeModel(kind string, m *unet.Model, tensors map[string]*checkpoint.Te
 	} else if cfg.LabelDim > 0 {
 		f.fact("classes", "%d: %s", cfg.LabelDim, strings.Join(m.Classes, ", "))
 	}
-	f.fact("preconditioning", "%s, sigma_data %g", m.Precond, m.SigmaData)
+	if d := m.Discrete; d != nil {
+		f.fact("preconditioning", "%s, %d steps, %s betas, the network returns %s", m.Precond, d.NumTrainTimesteps, d.BetaSchedule, d.PredictionType)
+	} else {
+		f.fact("preconditioning", "%s, sigma_data %g", m.Precond, m.SigmaData)
+	}
 	f.fact("parameters", "%d in %d tensors, stored as %s", cost.Parameters, len(tensors), strings.Join(sortedKeys(types), " and "))
 	f.fact("arithmetic", "%.3f GFLOP per picture and evaluation", cost.GFLOP)
 	f.fact("activations", "about %.1f MB per picture to sample, %.1f MB to train", float64(cost.SampleBytes)/1e6, float64(cost.TrainBytes)/1e6)

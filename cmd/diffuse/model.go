@@ -44,9 +44,9 @@ type model struct {
 
 // modelHelp explains the MODEL argument in help texts.
 const modelHelp = `MODEL is a model file (.safetensors), a snapshot or training state of EDM or SiD
-(.pkl, .pt: nothing in it is executed), the folder of a training run (its newest
-snapshot is used), an embedded model by name, or an exactly solvable Gaussian
-mixture (*.gmm.json).`
+(.pkl, .pt: nothing in it is executed), a folder of diffusers with a UNet2DModel,
+the folder of a training run (its newest snapshot is used), an embedded model by
+name, or an exactly solvable Gaussian mixture (*.gmm.json).`
 
 // openModel loads what a MODEL argument names. An empty name, which a script with an unset variable gives, is none.
 func openModel(arg string) (*model, error) {
@@ -60,6 +60,9 @@ func openModel(arg string) (*model, error) {
 	}
 	if err != nil {
 		return nil, fmt.Errorf("model: %w", err)
+	}
+	if info.IsDir() && unet.UNet2DFolder(arg) != "" {
+		return diffusersModel(arg)
 	}
 	path := arg
 	if info.IsDir() {
@@ -129,7 +132,7 @@ func networkModel(path string) (*model, error) {
 
 // fromNetwork dresses a network as a model with EDM's sampling settings.
 func fromNetwork(net *unet.Model) (*model, error) {
-	p, err := schedule.PrecondByName(net.Precond, net.SigmaData)
+	p, err := net.Preconditioning()
 	if err != nil {
 		return nil, err
 	}
