@@ -32,7 +32,7 @@ var layers = map[string]struct {
 	"internal/golden": {ours: []string{"checkpoint"}, testsOnly: true},
 	"internal/kernel": {foreign: []string{"golang.org/x/sys"}},
 	"sampler":         {},
-	"schedule":        {},
+	"schedule":        {foreign: []string{"gonum.org/v1/gonum"}},
 	"skiptune":        {},
 	"zoo":             {},
 }
