@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"strings"
@@ -109,10 +110,14 @@ func buildLaplace(o *options) Schedule {
 
 func buildFlow(o *options) Schedule {
 	shift := o.number("shift", 1, 1e-6, 1e6)
-	if !o.flag("diffusers") {
+	twice, T := o.flag("diffusers"), o.whole("timesteps", 0, 2, maxTable)
+	if !twice {
+		if T > 0 {
+			o.fail("timesteps belongs to the flag diffusers")
+		}
 		return Schedule{Grid: logSNRGrid(Flow(shift))}
 	}
-	T := o.whole("timesteps", 1000, 2, maxTable)
+	T = cmp.Or(T, 1000)
 	return Schedule{Grid: func(n int, min, max, _ float64) ([]float64, error) {
 		if err := checkRange(n, min, max); err != nil {
 			return nil, fmt.Errorf("schedule flow: %w", err)

@@ -59,6 +59,7 @@ func TestParseErrors(t *testing.T) {
 		"karras:speed":                               "valid options: rho=R",
 		"flow:shift=0":                               "must lie between",
 		"flow:diffusers=yes":                         "takes no value",
+		"flow:timesteps=10":                          "belongs to the flag diffusers",
 		"sigmoid:start=3,end=-3":                     "below end",
 		"cosine-gamma:start=1":                       "below end",
 		"sigmoid-jabri:start=3,end=-3":               "below end",

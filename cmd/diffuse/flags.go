@@ -92,12 +92,19 @@ func readNumbers(s string) ([]float64, error) {
 // parseNumberFile reads the bytes of such a file.
 func parseNumberFile(b []byte) ([]float64, error) {
 	if b = bytes.TrimSpace(b); bytes.HasPrefix(b, []byte("[")) {
-		var list []float64
-		if err := json.Unmarshal(b, &list); err != nil {
+		var entries []*float64
+		if err := json.Unmarshal(b, &entries); err != nil {
 			return nil, fmt.Errorf("not a JSON list of numbers: %w", err)
 		}
-		if len(list) == 0 {
+		if len(entries) == 0 {
 			return nil, fmt.Errorf("the list is empty")
+		}
+		list := make([]float64, len(entries))
+		for i, v := range entries {
+			if v == nil {
+				return nil, fmt.Errorf("element %d of the list is null", i)
+			}
+			list[i] = *v
 		}
 		return list, nil
 	}

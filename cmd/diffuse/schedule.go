@@ -193,9 +193,20 @@ func listSchedules(u *ui) error {
 		return err
 	}
 	u.summary("\nOptions, as in NAME:KEY=VALUE,FLAG:")
-	for _, n := range names {
-		if options := schedule.Options(n[0]); options != "" {
-			u.summary("%s: %s", n[0], options)
+	for i, n := range names {
+		options := schedule.Options(n[0])
+		same := []string{} // schedules with the same options share a line, that of the first
+		for j, other := range names {
+			if schedule.Options(other[0]) != options {
+				continue
+			}
+			if j < i {
+				break
+			}
+			same = append(same, other[0])
+		}
+		if options != "" && len(same) > 0 {
+			u.summary("%s: %s", strings.Join(same, ", "), options)
 		}
 	}
 	return nil
