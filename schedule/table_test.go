@@ -154,7 +154,7 @@ func TestDiffusersBetasGolden(t *testing.T) {
 		near(t, name, table.Betas, read("betas."+name), tol[0])
 		relative(t, name, table.AlphaBar, read("alphas_cumprod."+name), tol[1])
 	}
-	x, n, ts := read("x"), read("n"), []int64{}
+	x, n := read("x"), read("n")
 	ts, err := tensors["t"].Int64()
 	if err != nil {
 		t.Fatal(err)
