@@ -1,121 +1,220 @@
 package schedule
 
 import (
+	"cmp"
 	"fmt"
 	"math"
-	"sort"
+	"slices"
+
+	"gonum.org/v1/gonum/mathext"
 )
 
-// Discrete is the noise schedule that a network was trained on in steps, under the names of diffusers' scheduler_config.json: step t of
-// NumTrainTimesteps has the variance preserving signal level ᾱ_t = Π_{s≤t} (1 − beta_s) (DDPM, Ho et al. 2020, eq. 4).
+// Ways to place n steps in a table of T timesteps. All are whole numbers unless Like says otherwise.
+const (
+	SpacingTrailing = "trailing" // the last of each of n equal parts: round(T - i·T/n) - 1, which begins at pure noise
+	SpacingLeading  = "leading"  // the first of each of n parts of whole length: i·(T div n), plus StepsOffset
+	SpacingLinspace = "linspace" // both ends and what lies evenly between; one step alone begins at T-1
+	SpacingLCM      = "lcm"      // of the 50 trailing ones that latent consistency models are trained on, every (50/n)th
+)
+
+// Whose rules hold in the details of [Discrete].
+const (
+	LikeDDPM       = "ddpm"        // n timesteps (DDPM, DDIM, PNDM)
+	LikeDPMSolver  = "dpm-solver"  // n+1 timesteps of which the smallest is left out (DPM-Solver, UniPC, DEIS)
+	LikeEuler      = "euler"       // linspace is not rounded; levels are linear in sigma between timesteps (diffusers' Euler, Heun, LMS)
+	LikeKDiffusion = "k-diffusion" // linspace is not rounded; levels are linear in ln sigma between timesteps (get_sigmas)
+)
+
+// Which levels a table's steps have.
+const (
+	SigmasTable       = "table"       // those of the timesteps
+	SigmasKarras      = "karras"      // [Karras]
+	SigmasExponential = "exponential" // [Exponential], also what diffusers calls lu_lambdas
+	SigmasBeta        = "beta"        // [BetaQuantiles]
+)
+
+// What the last step leads to.
+const (
+	FinalZero     = "zero"      // no noise
+	FinalSigmaMin = "sigma-min" // the table's lowest level
+)
+
+// lcmSteps is the number of steps of a latent consistency model's teacher (diffusers: original_inference_steps).
+const lcmSteps = 50
+
+// Discrete is a way through a [Table], in the terms of diffusers' schedulers. Empty words stand for the first of
+// their lists.
 type Discrete struct {
-	NumTrainTimesteps int       `json:"num_train_timesteps"`
-	BetaStart         float64   `json:"beta_start"`
-	BetaEnd           float64   `json:"beta_end"`
-	BetaSchedule      string    `json:"beta_schedule"`           // "linear", "scaled_linear", "sigmoid" or "squaredcos_cap_v2"
-	TrainedBetas      []float64 `json:"trained_betas,omitempty"` // in place of the four above
-	PredictionType    string    `json:"prediction_type"`         // what the network returns: "epsilon", "sample" or "v_prediction"
+	Table       Table
+	Spacing     string
+	Like        string
+	StepsOffset int // added to the timesteps of "leading"
+	Sigmas      string
+	Rho         float64 // exponent of [Karras]; 0 stands for 7
+	Final       string
 }
 
-// DefaultDiscrete returns DDPM's schedule, which is what diffusers' schedulers take for absent settings.
-func DefaultDiscrete() Discrete {
-	return Discrete{NumTrainTimesteps: 1000, BetaStart: 1e-4, BetaEnd: 0.02, BetaSchedule: "linear", PredictionType: "epsilon"}
+// Steps returns n+1 noise levels and the timesteps of the first n, both falling. Levels above sigmaMax or below sigmaMin are cut
+// off the table before it is divided; 0 and +Inf cut nothing. A grid in place of the table's levels lies between the highest and the
+// lowest one that the spacing chose, or, like "dpm-solver", of the table; timesteps are then those of [Table.Timestep], whole ones
+// unless like "euler" or "k-diffusion". An infinite level stands as 4096. It is an error if the table has too few timesteps for n steps.
+func (d Discrete) Steps(n int, sigmaMin, sigmaMax float64) (sigmas, timesteps []float64, err error) {
+	if n < 1 {
+		return nil, nil, fmt.Errorf("%d steps; at least 1 is needed", n)
+	}
+	table := d.Table.Sigma
+	first, _ := slices.BinarySearch(table, sigmaMin)
+	end, exact := slices.BinarySearch(table, sigmaMax)
+	if exact {
+		end++
+	}
+	if first >= end || !(sigmaMin <= sigmaMax) {
+		return nil, nil, fmt.Errorf("the wanted noise levels %v to %v do not overlap with the table's, %.6g to %.6g",
+			sigmaMin, sigmaMax, table[0], table[len(table)-1])
+	}
+	if timesteps, err = d.space(n, end-first); err != nil {
+		return nil, nil, err
+	}
+	for i := range timesteps {
+		timesteps[i] += float64(first)
+	}
+	if d.Sigmas == "" || d.Sigmas == SigmasTable {
+		sigmas, err = d.At(timesteps)
+		return sigmas, timesteps, err
+	}
+	high, low := d.level(timesteps[0]), d.level(timesteps[n-1])
+	if d.Like == LikeDPMSolver {
+		high, low = d.level(float64(end-1)), table[first]
+	}
+	if sigmas, err = d.replace(n, low, high); err != nil {
+		return nil, nil, err
+	}
+	for i, s := range sigmas {
+		if timesteps[i] = d.Table.Timestep(s); !d.fractional() {
+			timesteps[i] = math.RoundToEven(timesteps[i])
+		}
+	}
+	sigmas, err = d.finish(sigmas)
+	return sigmas, timesteps, err
 }
 
-// maxTrainTimesteps bounds what a file may ask for.
-const maxTrainTimesteps = 1 << 20
+// At returns the noise levels of the given falling timesteps, which may be fractional, and the final level.
+func (d Discrete) At(timesteps []float64) ([]float64, error) {
+	last := len(d.Table.Sigma) - 1
+	sigmas := make([]float64, len(timesteps), len(timesteps)+1)
+	for i, t := range timesteps {
+		if !(t >= 0 && t <= float64(last)) {
+			return nil, fmt.Errorf("timestep %g lies outside the table's, 0 to %d", t, last)
+		}
+		if i > 0 && !(t < timesteps[i-1]) {
+			return nil, fmt.Errorf("timestep %g comes after %g; they must fall", t, timesteps[i-1])
+		}
+		sigmas[i] = d.level(t)
+	}
+	if len(sigmas) == 0 {
+		return nil, fmt.Errorf("no timesteps")
+	}
+	return d.finish(sigmas)
+}
 
-// Sigmas returns the noise levels sigma = sqrt((1−ᾱ)/ᾱ) of the steps, rising. Schedules that do not rise, or end without any signal, are errors.
-func (d Discrete) Sigmas() ([]float64, error) {
-	betas, err := d.betas()
-	if err != nil {
+// pureNoise stands for the infinite level of a zero terminal signal-to-noise ratio: that of alpha_bar = 2^-24, as in diffusers.
+var pureNoise = math.Sqrt(1<<24 - 1)
+
+func (d Discrete) level(timestep float64) float64 {
+	s := d.Table.At(timestep)
+	if d.Like == LikeEuler {
+		s = d.Table.atLinear(timestep)
+	}
+	if math.IsInf(s, 1) {
+		return pureNoise
+	}
+	return s
+}
+
+func (d Discrete) fractional() bool { return d.Like == LikeEuler || d.Like == LikeKDiffusion }
+
+// space returns n falling timesteps of a table of T.
+func (d Discrete) space(n, T int) ([]float64, error) {
+	points := n
+	if d.Like == LikeDPMSolver && d.Spacing != SpacingLCM {
+		points++
+	}
+	if d.Spacing == SpacingLinspace && d.fractional() && T > 1 {
+		points = 0 // any number fits
+	}
+	if points > T || d.Spacing == SpacingLCM && (n > lcmSteps || T < lcmSteps) {
+		return nil, fmt.Errorf("%d steps do not fit into the table: %d timesteps with spacing %s", n, T, cmp.Or(d.Spacing, SpacingTrailing))
+	}
+	ts := make([]float64, n)
+	for i := range ts {
+		switch d.Spacing {
+		case SpacingLeading:
+			ts[i] = float64((points-1-i)*(T/points) + d.StepsOffset)
+		case SpacingLinspace:
+			ts[i] = d.linspace(i, n, T)
+		case SpacingLCM:
+			ts[i] = float64((lcmSteps-i*lcmSteps/n)*(T/lcmSteps) - 1)
+		default:
+			ts[i] = math.RoundToEven(float64(T)-float64(i)*float64(T)/float64(n)) - 1
+		}
+	}
+	return ts, nil
+}
+
+// linspace returns timestep i of n evenly spaced ones from T-1 to 0.
+func (d Discrete) linspace(i, n, T int) float64 {
+	intervals := n - 1
+	if d.Like == LikeDPMSolver {
+		intervals = n
+	}
+	if intervals == 0 {
+		return float64(T - 1)
+	}
+	t := float64(intervals-i) * float64(T-1) / float64(intervals)
+	if d.fractional() {
+		return t
+	}
+	return math.RoundToEven(t)
+}
+
+// replace returns n levels of the grid d.Sigmas from high to low.
+func (d Discrete) replace(n int, low, high float64) ([]float64, error) {
+	if err := checkRange(n, low, high); err != nil {
 		return nil, err
 	}
-	sigmas, bar := make([]float64, len(betas)), 1.0
-	for t, b := range betas {
-		if !(b > 0 && b < 1) {
-			return nil, fmt.Errorf("schedule: beta of step %d is %g, want it between 0 and 1", t, b)
+	switch d.Sigmas {
+	case SigmasKarras:
+		return Karras(n, low, high, cmp.Or(d.Rho, 7))[:n], nil
+	case SigmasExponential:
+		return Exponential(n, low, high)[:n], nil
+	case SigmasBeta:
+		return BetaQuantiles(n, low, high, 0.6, 0.6)[:n], nil
+	}
+	return nil, fmt.Errorf("unknown grid %q over a table; valid names: karras, exponential, beta", d.Sigmas)
+}
+
+// BetaQuantiles returns n+1 noise levels: n whose places between min and max are the quantiles of a Beta(a, b) distribution at
+// even probabilities from 1 to 0, then 0 (beta sampling, Lee et al. 2024, arXiv 2407.12173; diffusers takes a = b = 0.6). n = 1
+// gives [max, 0]. It panics on the arguments that [Karras] panics on.
+func BetaQuantiles(n int, min, max, a, b float64) []float64 {
+	check("BetaQuantiles", n, min, max)
+	return spaced(n, min, max, func(u float64) float64 { return min + (max-min)*mathext.InvRegIncBeta(a, b, 1-u) })
+}
+
+// finish appends the final level and sees that the levels fall.
+func (d Discrete) finish(sigmas []float64) ([]float64, error) {
+	final := 0.0
+	if d.Final == FinalSigmaMin {
+		final = d.Table.Sigma[0]
+		if !(sigmas[len(sigmas)-1] > final) {
+			return nil, fmt.Errorf("the last timestep has the lowest level, %.6g, already: final=sigma-min leaves no step to it", final)
 		}
-		bar *= 1 - b
-		sigmas[t] = math.Sqrt((1 - bar) / bar)
-		if math.IsInf(sigmas[t], 0) {
-			return nil, fmt.Errorf("schedule: no signal is left at step %d", t)
+	}
+	sigmas = append(sigmas, final)
+	for i := range len(sigmas) - 1 {
+		if !(sigmas[i] > sigmas[i+1]) {
+			return nil, fmt.Errorf("levels %d and %d of %d are %v and %v: too many steps for the table", i, i+1, len(sigmas)-1, sigmas[i], sigmas[i+1])
 		}
 	}
 	return sigmas, nil
-}
-
-func (d Discrete) betas() ([]float64, error) {
-	if len(d.TrainedBetas) > 0 {
-		return d.TrainedBetas, nil
-	}
-	T := d.NumTrainTimesteps
-	if T < 2 || T > maxTrainTimesteps {
-		return nil, fmt.Errorf("schedule: num_train_timesteps is %d, want 2 to %d", T, maxTrainTimesteps)
-	}
-	betas := make([]float64, T)
-	for t := range betas {
-		u := float64(t) / float64(T-1)
-		switch d.BetaSchedule {
-		case "linear":
-			betas[t] = d.BetaStart + u*(d.BetaEnd-d.BetaStart)
-		case "scaled_linear":
-			r := math.Sqrt(d.BetaStart) + u*(math.Sqrt(d.BetaEnd)-math.Sqrt(d.BetaStart))
-			betas[t] = r * r
-		case "sigmoid":
-			betas[t] = d.BetaStart + (d.BetaEnd-d.BetaStart)/(1+math.Exp(6-12*u))
-		case "squaredcos_cap_v2": // improved DDPM (Nichol & Dhariwal 2021), eq. 17
-			bar := func(t int) float64 {
-				c := math.Cos((float64(t)/float64(T) + 0.008) / 1.008 * math.Pi / 2)
-				return c * c
-			}
-			betas[t] = math.Min(1-bar(t+1)/bar(t), 0.999)
-		default:
-			return nil, fmt.Errorf("schedule: beta_schedule %q is not built in; known are linear, scaled_linear, sigmoid, squaredcos_cap_v2", d.BetaSchedule)
-		}
-	}
-	return betas, nil
-}
-
-// Precond wraps a network that was trained on d: its input is x/sqrt(sigma²+1), its output the noise, the picture or v, and its label the step
-// whose level is sigma, interpolated in ln sigma between steps as diffusers' and k-diffusion's samplers do.
-func (d Discrete) Precond() (Precond, error) {
-	sigmas, err := d.Sigmas()
-	if err != nil {
-		return Precond{}, err
-	}
-	var mix func(s float64) (skip, out float64)
-	switch d.PredictionType {
-	case "epsilon": // D = x − s·F
-		mix = func(s float64) (float64, float64) { return 1, -s }
-	case "sample": // D = F
-		mix = func(float64) (float64, float64) { return 0, 1 }
-	case "v_prediction": // D = α·x_vp − σ_vp·F with α = 1/sqrt(s²+1) (Salimans & Ho 2022, appendix D)
-		mix = func(s float64) (float64, float64) { return 1 / (s*s + 1), -s / math.Sqrt(s*s+1) }
-	default:
-		return Precond{}, fmt.Errorf("schedule: prediction_type %q is unknown; known are epsilon, sample, v_prediction", d.PredictionType)
-	}
-	logs := make([]float64, len(sigmas))
-	for t, s := range sigmas {
-		logs[t] = math.Log(s)
-	}
-	return Precond{
-		Name: "discrete", SigmaMin: sigmas[0], SigmaMax: sigmas[len(sigmas)-1],
-		Scaling: func(s float64) (float64, float64, float64, float64) {
-			skip, out := mix(s)
-			return skip, out, 1 / math.Sqrt(s*s+1), interpolate(logs, math.Log(s))
-		},
-	}, nil
-}
-
-// interpolate returns the fractional index at which the rising list holds v, at most its ends.
-func interpolate(list []float64, v float64) float64 {
-	i := sort.SearchFloat64s(list, v)
-	switch {
-	case i == 0:
-		return 0
-	case i == len(list):
-		return float64(len(list) - 1)
-	}
-	return float64(i-1) + (v-list[i-1])/(list[i]-list[i-1])
 }

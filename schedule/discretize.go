@@ -31,7 +31,7 @@ func Discretizations() []Discretization {
 		{"iddpm", 0.002, 81, func(n int, min, max, _ float64) ([]float64, error) {
 			return IDDPMSteps(n, min, max, 0.001, 0.008, 1000)
 		}},
-		{"edm", 0.002, 80, karrasGrid("edm")},
+		{"edm", 0.002, 80, karrasGrid("edm", 0)},
 	}
 }
 
@@ -47,17 +47,25 @@ func DiscretizationByName(name string) (Discretization, error) {
 	return Discretization{}, fmt.Errorf("schedule: unknown discretization %q; valid names: %s", name, strings.Join(names, ", "))
 }
 
-// VPSteps returns n+1 noise levels: the n that the VP diffusion has at times evenly spaced from 1 down to epsilonS,
-// its constants fitted so that the first is max and the last positive one min ([VPBetas]), then 0 (EDM table 1,
-// column VP). n = 1 gives [max, 0]. It panics on the arguments that [Karras] panics on, and unless
-// 0 < epsilonS < 1.
+// VPSteps is [TimeUniform] with rho 1 (EDM table 1, column VP).
 func VPSteps(n int, min, max, epsilonS float64) []float64 {
-	check("VPSteps", n, min, max)
+	return TimeUniform(n, min, max, epsilonS, 1)
+}
+
+// TimeUniform returns n+1 noise levels: the n that the VP diffusion has at times evenly spaced in t^(1/rho) from 1 down to
+// epsilonS, its constants fitted so that the first is max and the last positive one min ([VPBetas]), then 0 (diff-sampler's
+// time_uniform, without the 0). n = 1 gives [max, 0]. It panics on the arguments that [Karras] panics on, and unless
+// 0 < epsilonS < 1.
+func TimeUniform(n int, min, max, epsilonS, rho float64) []float64 {
+	check("TimeUniform", n, min, max)
 	if !(epsilonS > 0 && epsilonS < 1) {
-		panic(fmt.Sprintf("schedule: VPSteps: epsilon_s %v must lie between 0 and 1", epsilonS))
+		panic(fmt.Sprintf("schedule: TimeUniform: epsilon_s %v must lie between 0 and 1", epsilonS))
 	}
-	c := VPCurve(VPBetas(min, max, epsilonS))
-	return spaced(n, min, max, func(u float64) float64 { return c.Sigma(1 + u*(epsilonS-1)) })
+	if !(rho > 0) || math.IsInf(rho, 0) {
+		panic(fmt.Sprintf("schedule: TimeUniform: rho %v must be positive and finite", rho))
+	}
+	c, last := VPCurve(VPBetas(min, max, epsilonS)), math.Pow(epsilonS, 1/rho)
+	return spaced(n, min, max, func(u float64) float64 { return c.Sigma(math.Pow(1+u*(last-1), rho)) })
 }
 
 // IDDPMSteps returns n+1 noise levels: n taken evenly by index, both ends included, from those of improved DDPM's

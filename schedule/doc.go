@@ -17,11 +17,14 @@
 // A grid is a plain []float64 of decreasing noise levels: n levels for n steps, followed by one 0. Cut the 0
 // off to stop above it.
 //
+// A table is a schedule of whole timesteps, 0 being the cleanest ([Table]); a [Discrete] is a way through one.
+//
 // # Where to start
 //
-// [Karras] is EDM's grid and the usual choice. [Parse] turns what a user types ("karras",
-// "cosine:shift=64@256") into a [Grid]. [EDM], [VP], [VE] and [IDDPM] are the four preconditionings of the EDM
-// paper, table 1; [PrecondByName] finds one by name. [Cosine] is the family of simple-diffusion schedules.
-// [Curve] is EDM's other view of a schedule, sigma(t) and s(t) in a time of its own; with [Discretizations] it makes
-// the samplers that EDM's ablation compares. [LogNormal] and [EDMWeight] are EDM's training distribution and loss weight.
+// [Karras] is EDM's grid and the usual choice. [Lookup] turns what a user types ("karras", "cosine:shift=64@256",
+// "linear:spacing=trailing") into a [Schedule], [Parse] into its [Grid] alone; docs/schedules.md has the table of all names. [EDM],
+// [VP], [VE] and [IDDPM] are the four preconditionings of the EDM paper, table 1; [PrecondByName] finds one by name. [Cosine] is the
+// family of simple-diffusion schedules. [Curve] is EDM's other view of a schedule, sigma(t) and s(t) in a time of its own; with
+// [Discretizations] it makes the samplers that EDM's ablation compares. A [Density] is a distribution of noise levels to train on, a
+// [Weight] the weight of a training error; [LogNormal] and [EDMWeight] are EDM's.
 package schedule

@@ -25,6 +25,25 @@ func Exponential(n int, min, max float64) []float64 {
 	return spaced(n, min, max, func(u float64) float64 { return math.Exp(a + u*(b-a)) })
 }
 
+// PolyExponential returns n+1 noise levels: n levels from max down to min whose logarithms lie at the fractions r^rho of the
+// way up from ln min, r evenly spaced from 1 to 0, then 0. rho 1 is [Exponential] (k-diffusion's get_sigmas_polyexponential).
+// n = 1 gives [max, 0]. It panics on the arguments that [Karras] panics on.
+func PolyExponential(n int, min, max, rho float64) []float64 {
+	check("PolyExponential", n, min, max)
+	if !(rho > 0) || math.IsInf(rho, 0) {
+		panic(fmt.Sprintf("schedule: PolyExponential: rho %v must be positive and finite", rho))
+	}
+	a, b := math.Log(min), math.Log(max)
+	return spaced(n, min, max, func(u float64) float64 { return math.Exp(a + math.Pow(1-u, rho)*(b-a)) })
+}
+
+// LinearSigma returns n+1 noise levels: n levels evenly spaced from max down to min, then 0. n = 1 gives [max, 0]. It
+// panics on the arguments that [Karras] panics on.
+func LinearSigma(n int, min, max float64) []float64 {
+	check("LinearSigma", n, min, max)
+	return spaced(n, min, max, func(u float64) float64 { return max + u*(min-max) })
+}
+
 // spaced fills a grid from a function of u in [0, 1], u = 0 at max; the ends are set, not computed.
 func spaced(n int, min, max float64, f func(u float64) float64) []float64 {
 	s := make([]float64, n+1)

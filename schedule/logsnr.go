@@ -1,6 +1,9 @@
 package schedule
 
-import "math"
+import (
+	"fmt"
+	"math"
+)
 
 // LogSNR is a noise schedule of time: ln(alpha²/sigma²) at t in [0, 1], with t = 0 the clean end and t = 1 the
 // noisy one.
@@ -71,4 +74,80 @@ func (c Cosine) Interpolated(low, high, imageSize float64, clip Clip, d Directio
 		clean, noisy = noisy, clean
 	}
 	return func(t float64) float64 { return (1-t)*clean(t) + t*noisy(t) }
+}
+
+// Sigmoid is the schedule alpha_bar(t) = (s(end/tau) - s(x/tau)) / (s(end/tau) - s(start/tau)) with the logistic function s
+// and x = start + t(end-start); start -3, end 3 and tau 1 in the paper (Jabri et al. 2022, arXiv 2212.11972; Chen 2023, arXiv
+// 2301.10972, algorithm 1). alpha_bar ends at 1e-9 as there. It panics unless start < end and tau > 0.
+func Sigmoid(start, end, tau float64) LogSNR {
+	if !(start < end && tau > 0) {
+		panic(fmt.Sprintf("schedule: Sigmoid: start %v, end %v, tau %v", start, end, tau))
+	}
+	a, b := start/(2*tau), end/(2*tau)
+	// s(p) - s(q) = sinh((p-q)/2) / (2 cosh(p/2) cosh(q/2)) does not cancel; cosh of x falls out of the quotient.
+	offset := math.Log(math.Cosh(a)) - math.Log(math.Cosh(b))
+	return func(t float64) float64 {
+		return floorLogSNR(math.Log(math.Sinh((1-t)*(b-a))) - math.Log(math.Sinh(t*(b-a))) + offset)
+	}
+}
+
+// CosineGamma is the schedule alpha_bar(t) = (c(end) - c(x)) / (c(end) - c(start)) with c(x) = cos(pi x/2)^(2 tau) and x = start +
+// t(end-start) (Chen 2023, arXiv 2301.10972, algorithm 1; start 0.2, end 1, tau 1 there). alpha_bar ends at 1e-9 as there. It
+// panics unless 0 <= start < end <= 1 and tau > 0.
+func CosineGamma(start, end, tau float64) LogSNR {
+	if !(0 <= start && start < end && end <= 1 && tau > 0) {
+		panic(fmt.Sprintf("schedule: CosineGamma: start %v, end %v, tau %v", start, end, tau))
+	}
+	c := func(x float64) float64 { return math.Pow(math.Abs(math.Cos(math.Pi/2*x)), 2*tau) }
+	first, last := c(start), c(end)
+	return func(t float64) float64 {
+		v := c(start + t*(end-start))
+		return floorLogSNR(math.Log(v-last) - math.Log(first-v))
+	}
+}
+
+// floorLogSNR keeps alpha_bar at 1e-9 or more. A NaN is a difference that rounding made negative at the noisy end.
+func floorLogSNR(l float64) float64 {
+	if floor := math.Log(1e-9) - math.Log1p(-1e-9); !(l >= floor) {
+		return floor
+	}
+	return l
+}
+
+// Laplace is the schedule whose logSNR has a Laplace density of mean mu and scale b when t is uniform: mu - b·sign(1/2-t)·
+// ln(1-2|t-1/2|) (Hang et al. 2024, arXiv 2407.03297; mu 0, b 0.5 there). Its ends are infinite. It panics unless b > 0.
+func Laplace(mu, b float64) LogSNR {
+	if !(b > 0) {
+		panic(fmt.Sprintf("schedule: Laplace: scale %v must be positive", b))
+	}
+	return func(t float64) float64 {
+		if t < 0.5 {
+			return mu - b*math.Log(2*t)
+		}
+		return mu + b*math.Log(2*(1-t))
+	}
+}
+
+// Flow is the schedule of straight paths (1-t)·y + t·n, whose noise level is sigma = t/(1-t), with its times moved to t' =
+// shift·t/(1+(shift-1)t) for larger pictures (Esser et al. 2024, arXiv 2403.03206, eq. 23). That multiplies sigma by shift. It
+// panics unless shift > 0.
+func Flow(shift float64) LogSNR {
+	if !(shift > 0) {
+		panic(fmt.Sprintf("schedule: Flow: shift %v must be positive", shift))
+	}
+	return func(t float64) float64 { return 2 * (math.Log1p(-t) - math.Log(t) - math.Log(shift)) }
+}
+
+// FlowShift moves a time of straight paths, shift·t/(1+(shift-1)t) (arXiv 2403.03206, eq. 23).
+func FlowShift(t, shift float64) float64 { return shift * t / (1 + (shift-1)*t) }
+
+// FlowMatchTimes returns the n times that diffusers' FlowMatchEulerDiscreteScheduler visits, and a final 0: evenly spaced
+// from 1 down to the shifted 1/T and then shifted once more, so that the shift acts twice. n = 1 gives [1, 0]. It panics unless n and T
+// are at least 1 and shift > 0.
+func FlowMatchTimes(n int, shift float64, T int) []float64 {
+	if n < 1 || T < 1 || !(shift > 0) {
+		panic(fmt.Sprintf("schedule: FlowMatchTimes: %d steps, shift %v, %d timesteps", n, shift, T))
+	}
+	last := FlowShift(1/float64(T), shift)
+	return spaced(n, FlowShift(last, shift), 1, func(u float64) float64 { return FlowShift(1+u*(last-1), shift) })
 }

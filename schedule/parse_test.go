@@ -52,30 +52,48 @@ func TestParse(t *testing.T) {
 
 func TestParseErrors(t *testing.T) {
 	for spec, want := range map[string]string{
-		"":                                  "karras, exponential, cosine",
-		"linear":                            "karras, exponential, cosine",
-		"karras:rho=7":                      "no options",
-		"cosine:":                           "valid options",
-		"cosine:speed=3":                    "valid options",
-		"cosine:shift=64":                   "R@D",
-		"cosine:shift=64:32@256":            "R@D",
-		"cosine:shift=x@256":                "finite number",
-		"cosine:shift=0@256":                "between 1",
-		"cosine:shift=64@nan":               "finite number",
-		"cosine:interpolate=32@256":         "LOW:HIGH@D",
-		"cosine:interpolate=256:32@512":     "low size comes first",
-		"cosine:shift=64@256,shift=32@256":  "one shift",
-		"cosine:clip=C":                     "neither A nor B",
-		"cosine:min=15,max=-15":             "min < max",
-		"cosine:max=1e9":                    "max <= 70",
-		"cosine:shift=64@256,low-at-noisy":  "interpolate",
-		"cosine:interpolate=32:256@512,,  ": "valid options",
+		"":                                           "karras, exponential, poly",
+		"linear-betas":                               "karras, exponential, poly",
+		"exponential:rho=7":                          "takes no options",
+		"karras:rho=0":                               "must lie between",
+		"karras:speed":                               "valid options: rho=R",
+		"flow:shift=0":                               "must lie between",
+		"flow:diffusers=yes":                         "takes no value",
+		"flow:timesteps=10":                          "belongs to the flag diffusers",
+		"sigmoid:start=3,end=-3":                     "below end",
+		"cosine-gamma:start=1":                       "below end",
+		"sigmoid-jabri:start=3,end=-3":               "below end",
+		"linear:timesteps=1":                         "must lie between",
+		"linear:timesteps=9.5":                       "whole number",
+		"linear:spacing=log":                         "trailing, leading, linspace, lcm",
+		"linear:sigmas=cosine":                       "table, karras, exponential, beta",
+		"linear:steps-offset=1":                      "spacing=leading",
+		"linear:beta-end=1":                          "must lie between",
+		"linear:timesteps=100000":                    "must rise",
+		"cosine:":                                    "valid options",
+		"cosine:speed=3":                             "valid options",
+		"cosine:shift=64":                            "R@D",
+		"cosine:shift=64:32@256":                     "R@D",
+		"cosine:shift=x@256":                         "finite number",
+		"cosine:shift=0@256":                         "between 1",
+		"cosine:shift=64@nan":                        "finite number",
+		"cosine:interpolate=32@256":                  "LOW:HIGH@D",
+		"cosine:interpolate=256:32@512":              "low size comes first",
+		"cosine:shift=64@256,shift=32@256":           "given twice",
+		"cosine:clip=C":                              "none of a, b",
+		"cosine:min=15,max=-15":                      "min < max",
+		"cosine:max=1e9":                             "between -70 and 70",
+		"cosine:shift=64@256,low-at-noisy":           "interpolate",
+		"cosine:shift=64@256,interpolate=32:256@512": "one shift",
+		"cosine:interpolate=32:256@512,low-at-noisy,low-at-clean": "contradict",
+		"cosine:interpolate=32:256@512,,  ":                       "valid options",
 	} {
 		if _, err := schedule.Parse(spec); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("Parse(%q): error %v, want one that says %q", spec, err, want)
 		}
 	}
-	for _, name := range []string{"karras", "exponential", "cosine"} {
+	for _, n := range schedule.Names() {
+		name := n[0]
 		g, err := schedule.Parse(name)
 		if err != nil {
 			t.Fatal(err)
@@ -102,7 +120,9 @@ func TestParseErrors(t *testing.T) {
 
 // Whatever the text, Parse does not panic, and a grid it gives falls strictly from at most sigmaMax to 0.
 func FuzzParse(f *testing.F) {
-	for _, s := range []string{"karras", "cosine:shift=64@256", "cosine:interpolate=32:256@512,clip=B,low_at_clean,min=-5,max=20", "cosine:min=nan", "exponential"} {
+	for _, s := range []string{"karras", "cosine:shift=64@256", "cosine:interpolate=32:256@512,clip=B,low_at_clean,min=-5,max=20", "cosine:min=nan", "exponential",
+		"linear:spacing=leading,steps-offset=1,like=euler,sigmas=karras,final=sigma-min", "sigmoid_jabri:tau=.2,timesteps=50,zero-snr,float32",
+		"flow:shift=3,diffusers", "laplace:mu=-3,b=9", "vp:beta-d=1,eps=.5", "time-uniform:rho=3", "consistency:timesteps=9", "cosine-gamma:tau=3"} {
 		f.Add(s, 10)
 	}
 	f.Fuzz(func(t *testing.T, spec string, n int) {
@@ -115,7 +135,7 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if len(s) != n+1 || s[n] != 0 || !(s[0] <= 80) {
+		if len(s) != n+1 || !(s[n] >= 0) || !(s[0] <= 80) {
 			t.Fatalf("%q, %d steps: %v", spec, n, s)
 		}
 		for i := range n {

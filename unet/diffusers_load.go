@@ -35,7 +35,7 @@ func UNet2DFolder(dir string) string {
 // A Scheduler is what a folder of diffusers says about sampling.
 type Scheduler struct {
 	Class string `json:"_class_name"` // such as "DDPMScheduler"; "" if the folder has none
-	schedule.Discrete
+	schedule.Trained
 }
 
 // LoadUNet2D reads a UNet2DModel from a folder as diffusers writes it: a pipeline or a bare network, weights as safetensors or
@@ -78,7 +78,7 @@ func loadUNet2D(dir string) (*Model, Scheduler, error) {
 	if err := outline(c).match(tensors); err != nil {
 		return nil, s, err
 	}
-	m := &Model{Net: empty(c), Card: Card{Config: c, Precond: "discrete", Discrete: &s.Discrete, SigmaData: 0.5, ImageRange: [2]float64{-1, 1},
+	m := &Model{Net: empty(c), Card: Card{Config: c, Precond: "discrete", Discrete: &s.Trained, SigmaData: 0.5, ImageRange: [2]float64{-1, 1},
 		Description: "UNet2DModel of diffusers"}}
 	if _, err := m.Preconditioning(); err != nil {
 		return nil, s, err
@@ -88,7 +88,7 @@ func loadUNet2D(dir string) (*Model, Scheduler, error) {
 
 // readScheduler reads scheduler_config.json. Schedulers whose networks expect something else than steps of a variance preserving process are refused.
 func readScheduler(dir string) (Scheduler, error) {
-	s := Scheduler{Discrete: schedule.DefaultDiscrete()}
+	s := Scheduler{Trained: schedule.DefaultTrained()}
 	for _, path := range []string{filepath.Join(dir, "scheduler", "scheduler_config.json"), filepath.Join(dir, "scheduler_config.json")} {
 		b, err := readJSON(path)
 		if errors.Is(err, fs.ErrNotExist) {

@@ -31,7 +31,7 @@ type Card struct {
 	License       string          `json:"license,omitempty"`     // of weights and data
 	ImagesTrained int64           `json:"images_trained,omitempty"`
 
-	Discrete *schedule.Discrete `json:"discrete,omitempty"` // of preconditioning "discrete"
+	Discrete *schedule.Trained `json:"discrete,omitempty"` // of preconditioning "discrete"
 }
 
 // Preconditioning returns what Precond names.

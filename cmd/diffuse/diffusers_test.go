@@ -18,10 +18,11 @@ import (
 // TestForwardDiffusers evaluates a folder of diffusers through the command, by timestep, and holds the raw output to the library's. x is
 // given in terms of sigma, that is times sqrt(sigma²+1); rounding that to float32 and back costs 1e-7. 1e-4 of the largest is asked for.
 func TestForwardDiffusers(t *testing.T) {
-	sigmas, err := schedule.DefaultDiscrete().Sigmas()
+	table, err := schedule.DefaultTrained().Table()
 	if err != nil {
 		t.Fatal(err)
 	}
+	sigmas := table.Sigma
 	c := golden.Open(t, "diffusers/store_bin")
 	x, shape := c.Float64("x")
 	at, _ := c.Float64("t0")
@@ -97,10 +98,11 @@ func TestSampleDiffusers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	trained, err := schedule.DefaultDiscrete().Sigmas()
+	table, err := schedule.DefaultTrained().Table()
 	if err != nil {
 		t.Fatal(err)
 	}
+	trained := table.Sigma
 	golden.Close(t, "ends of the levels", []float64{sigmas[0], sigmas[3]}, []float64{trained[999], trained[0]}, 1e-9*trained[999])
 	out := output(t, "inspect", grid)
 	for _, want := range []string{`"model":"net_sched_eps"`, `"sampler":"ddim"`} {

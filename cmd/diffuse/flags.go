@@ -1,10 +1,15 @@
 package main
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
+	"io"
 	"math"
+	"os"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/spf13/pflag"
 
@@ -54,21 +59,83 @@ func parseFloats(s string) ([]float64, error) {
 	return list, nil
 }
 
+// maxNumberFile bounds the files that readNumbers takes.
+const maxNumberFile = 4 << 20
+
+// readNumbers reads a list of finite numbers, "80,24.4,5.8,0", or a file of them: "@FILE", or the name of a file if it is no
+// list. A file holds a JSON list, or numbers between commas, spaces and line ends, with comments from # to the end of a line.
+func readNumbers(s string) ([]float64, error) {
+	path, isFile := strings.CutPrefix(s, "@")
+	if !isFile {
+		list, err := parseFloats(s)
+		if info, statErr := os.Stat(s); err == nil || statErr != nil || info.IsDir() {
+			return list, err
+		}
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read %s: %w", path, cause(err))
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxNumberFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("cannot read %s: %w", path, cause(err))
+	}
+	if len(b) > maxNumberFile {
+		return nil, fmt.Errorf("%s is no list of numbers: it is larger than %d bytes", path, maxNumberFile)
+	}
+	list, err := parseNumberFile(b)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return list, nil
+}
+
+// parseNumberFile reads the bytes of such a file.
+func parseNumberFile(b []byte) ([]float64, error) {
+	if b = bytes.TrimSpace(b); bytes.HasPrefix(b, []byte("[")) {
+		var entries []*float64
+		if err := json.Unmarshal(b, &entries); err != nil {
+			return nil, fmt.Errorf("not a JSON list of numbers: %w", err)
+		}
+		if len(entries) == 0 {
+			return nil, fmt.Errorf("the list is empty")
+		}
+		list := make([]float64, len(entries))
+		for i, v := range entries {
+			if v == nil {
+				return nil, fmt.Errorf("element %d of the list is null", i)
+			}
+			list[i] = *v
+		}
+		return list, nil
+	}
+	var words []string
+	for line := range strings.Lines(string(b)) {
+		line, _, _ = strings.Cut(line, "#")
+		words = append(words, strings.FieldsFunc(line, func(r rune) bool { return r == ',' || unicode.IsSpace(r) })...)
+	}
+	if len(words) == 0 {
+		return nil, fmt.Errorf("the list is empty")
+	}
+	return parseFloats(strings.Join(words, ","))
+}
+
 // parseSigmas reads the noise levels of --sigmas: strictly decreasing, none negative; the last may be 0.
 func parseSigmas(s string) ([]float64, error) {
-	sigmas, err := parseFloats(s)
+	sigmas, err := readNumbers(s)
 	if err != nil {
-		return nil, err
+		return nil, usagef("--sigmas: %w", err)
 	}
 	if len(sigmas) < 2 {
-		return nil, fmt.Errorf("a list of noise levels needs at least two, such as 80,0")
+		return nil, usagef("--sigmas: a list of noise levels needs at least two, such as 80,0")
 	}
 	for i, v := range sigmas {
 		if v < 0 {
-			return nil, fmt.Errorf("noise level %g is negative", v)
+			return nil, usagef("--sigmas: noise level %g is negative", v)
 		}
 		if i > 0 && v >= sigmas[i-1] {
-			return nil, fmt.Errorf("noise levels must fall: %g comes after %g", v, sigmas[i-1])
+			return nil, usagef("--sigmas: noise levels must fall: %g comes after %g", v, sigmas[i-1])
 		}
 	}
 	return sigmas, nil

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"math"
 
 	"github.com/spf13/cobra"
@@ -15,8 +16,10 @@ type gridOptions struct {
 	schedule           string
 	steps              int
 	sigmaMin, sigmaMax float64
+	minGiven, maxGiven bool // an end that the user gave beats the schedule's own, any other gives way to it
 	rho                float64
 	list               string // --sigmas: the levels themselves
+	timesteps          string // --timesteps: places in the schedule's table
 }
 
 // defaultGrid is EDM's: 18 levels on the Karras curve from 80 to 0.002.
@@ -27,9 +30,23 @@ func defaultGrid() gridOptions {
 // bind adds the flags that describe a grid by its range.
 func (g *gridOptions) bind(f *pflag.FlagSet) {
 	f.IntVar(&g.steps, "steps", g.steps, "solver steps")
-	f.Float64Var(&g.sigmaMin, "sigma-min", g.sigmaMin, "lowest noise level above 0")
-	f.Float64Var(&g.sigmaMax, "sigma-max", g.sigmaMax, "highest noise level, where sampling starts")
+	f.Float64Var(&g.sigmaMin, "sigma-min", g.sigmaMin, "lowest noise level above 0; schedules with a range of their own have their own default")
+	f.Float64Var(&g.sigmaMax, "sigma-max", g.sigmaMax, "highest noise level, where sampling starts; likewise")
 	f.Float64Var(&g.rho, "rho", g.rho, "exponent of the karras schedule")
+}
+
+// bindLists adds the flags that take the place of a schedule or of its steps.
+func (g *gridOptions) bindLists(f *pflag.FlagSet) {
+	f.StringVar(&g.list, "sigmas", "", "`LIST` of falling noise levels in place of a schedule, such as 80,5,0.5,0, or @FILE of them")
+	f.StringVar(&g.timesteps, "timesteps", "", "`LIST` of falling timesteps of a schedule with a table, such as 999,749,499,249, or @FILE of them")
+}
+
+// contradictions refuses flags that cannot both be meant.
+func (g *gridOptions) contradictions(f *pflag.FlagSet) error {
+	if err := conflicts(f, "sigmas", "steps", "schedule", "sigma-min", "sigma-max", "rho", "timesteps"); err != nil {
+		return err
+	}
+	return conflicts(f, "timesteps", "steps", "sigma-min", "sigma-max", "rho")
 }
 
 // maxSteps bounds a grid, so that a slip of the finger is a message and not a day's work.
@@ -37,40 +54,86 @@ const maxSteps = 100_000
 
 // sigmas returns the noise levels, kept within what the network supports and rounded to what it was trained on.
 func (g gridOptions) sigmas(p schedule.Precond) ([]float64, error) {
-	if g.list != "" {
-		sigmas, err := parseSigmas(g.list)
-		if err != nil {
-			return nil, usagef("--sigmas: %w", err)
-		}
-		if g.steps = len(sigmas) - 1; g.steps > maxSteps {
-			return nil, usagef("--sigmas has %d levels; at most %d make sense", len(sigmas), maxSteps)
-		}
-		sigmas = p.RoundAll(sigmas)
-		if err := sampler.Validate(sigmas); err != nil {
-			return nil, usagef("--sigmas, rounded to the levels that the network knows: %w", err)
-		}
-		return sigmas, nil
+	sigmas, _, err := g.levels(p)
+	return sigmas, err
+}
+
+// levels is sigmas with the timesteps of all levels but the last, nil if the schedule has none.
+func (g gridOptions) levels(p schedule.Precond) (sigmas, timesteps []float64, err error) {
+	what, advice := fmt.Sprintf("schedule %s with %d steps", g.schedule, g.steps), " (fewer steps may help)"
+	switch {
+	case g.list != "":
+		what, advice = "--sigmas, rounded to the levels that the network knows", ""
+		sigmas, err = parseSigmas(g.list)
+	case g.timesteps != "":
+		what, advice = "--timesteps, rounded to the levels that the network knows", ""
+		sigmas, timesteps, err = g.atTimesteps()
+	default:
+		sigmas, timesteps, err = g.build(p)
 	}
-	if g.steps < 1 || g.steps > maxSteps {
-		return nil, usagef("--steps is %d, want 1 to %d", g.steps, maxSteps)
-	}
-	if !(g.sigmaMin >= 0) || !(g.sigmaMax > g.sigmaMin) || math.IsInf(g.sigmaMax, 0) {
-		return nil, usagef("--sigma-min is %g and --sigma-max %g: want 0 < min < max", g.sigmaMin, g.sigmaMax)
-	}
-	build, err := schedule.Parse(g.schedule)
 	if err != nil {
-		return nil, usageError{err}
+		return nil, nil, err
 	}
-	lo, hi := p.Limit(g.sigmaMin, g.sigmaMax)
-	sigmas, err := build(g.steps, lo, hi, g.rho)
-	if err != nil {
-		return nil, usageError{err} // it begins with the schedule's name
+	if steps := len(sigmas) - 1; steps > maxSteps {
+		return nil, nil, usagef("%d noise levels are too many; at most %d make sense", steps, maxSteps)
 	}
 	sigmas = p.RoundAll(sigmas)
 	if err := sampler.Validate(sigmas); err != nil {
-		return nil, usagef("schedule %s with %d steps: %w (fewer steps may help)", g.schedule, g.steps, err)
+		return nil, nil, usagef("%s: %w%s", what, err, advice)
 	}
-	return sigmas, nil
+	return sigmas, timesteps, nil
+}
+
+// build makes the levels of a schedule.
+func (g gridOptions) build(p schedule.Precond) (sigmas, timesteps []float64, err error) {
+	if g.steps < 1 || g.steps > maxSteps {
+		return nil, nil, usagef("--steps is %d, want 1 to %d", g.steps, maxSteps)
+	}
+	s, err := schedule.Lookup(g.schedule)
+	if err != nil {
+		return nil, nil, usageError{err}
+	}
+	lo, hi := g.sigmaMin, g.sigmaMax
+	if math.IsInf(hi, 0) {
+		return nil, nil, usagef("--sigma-max is %g, want a finite number", hi)
+	}
+	if s.SigmaMax > 0 && !g.minGiven {
+		lo = s.SigmaMin
+	}
+	if s.SigmaMax > 0 && !g.maxGiven {
+		hi = s.SigmaMax
+	}
+	if !(lo >= 0) || !(hi > lo) {
+		return nil, nil, usagef("--sigma-min is %g and --sigma-max %g: want 0 < min < max", lo, hi)
+	}
+	lo, hi = p.Limit(lo, hi)
+	if d := s.Discrete; d == nil {
+		sigmas, err = s.Grid(g.steps, lo, hi, g.rho)
+	} else if sigmas, timesteps, err = d.Steps(g.steps, lo, hi); err != nil {
+		err = fmt.Errorf("schedule %s: %w", g.schedule, err)
+	}
+	if err != nil {
+		return nil, nil, usageError{err} // it begins with the schedule's name
+	}
+	return sigmas, timesteps, nil
+}
+
+// atTimesteps reads --timesteps and finds their levels.
+func (g gridOptions) atTimesteps() (sigmas, timesteps []float64, err error) {
+	s, err := schedule.Lookup(g.schedule)
+	if err != nil {
+		return nil, nil, usageError{err}
+	}
+	if s.Discrete == nil {
+		return nil, nil, withHint(usagef("--timesteps: the schedule %s has no timesteps", g.schedule), "name one that has, such as linear or squaredcos")
+	}
+	if timesteps, err = readNumbers(g.timesteps); err == nil {
+		sigmas, err = s.Discrete.At(timesteps)
+	}
+	if err != nil {
+		return nil, nil, usagef("--timesteps: %w", err)
+	}
+	return sigmas, timesteps, nil
 }
 
 // scheduleNames lists what --schedule completes to.

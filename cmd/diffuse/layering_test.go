@@ -19,7 +19,7 @@ var layers = map[string]struct {
 }{
 	"cmd/diffuse": {
 		ours:    []string{"checkpoint", "dataset", "imageio", "internal/kernel", "metric", "sampler", "schedule", "skiptune", "tensor", "train", "unet", "zoo"},
-		foreign: []string{"github.com/schollz/progressbar/v3", "github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term"},
+		foreign: []string{"github.com/schollz/progressbar/v3", "github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term", "gonum.org/v1/plot"},
 	},
 	"bench/sanity":    {ours: []string{"checkpoint", "dataset", "imageio", "sampler"}},
 	"train":           {ours: []string{"checkpoint", "dataset", "internal/kernel", "schedule", "tensor"}},
@@ -32,7 +32,7 @@ var layers = map[string]struct {
 	"internal/golden": {ours: []string{"checkpoint"}, testsOnly: true},
 	"internal/kernel": {foreign: []string{"golang.org/x/sys"}},
 	"sampler":         {foreign: []string{"gonum.org/v1/gonum"}},
-	"schedule":        {},
+	"schedule":        {foreign: []string{"gonum.org/v1/gonum"}},
 	"skiptune":        {},
 	"zoo":             {},
 }

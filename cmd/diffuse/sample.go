@@ -123,10 +123,10 @@ func (o *sampleOptions) bindDrawing(c *cobra.Command) {
 	f.StringVar(&o.sampler, "sampler", "", "solver: "+strings.Join(plainNames(samplerNames()), ", ")+" (default: the model's)")
 	f.StringVar(&o.grid.schedule, "schedule", o.grid.schedule, "noise schedule: "+strings.Join(plainNames(scheduleNames()), ", "))
 	f.IntVar(&o.grid.steps, "steps", 0, "solver steps (default: the model's)")
-	f.Float64Var(&o.grid.sigmaMin, "sigma-min", 0, "lowest noise level above 0 (default: the model's)")
-	f.Float64Var(&o.grid.sigmaMax, "sigma-max", 0, "noise level where sampling starts (default: the model's)")
+	f.Float64Var(&o.grid.sigmaMin, "sigma-min", 0, "lowest noise level above 0 (default: the schedule's or the model's)")
+	f.Float64Var(&o.grid.sigmaMax, "sigma-max", 0, "noise level where sampling starts (default: the schedule's or the model's)")
 	f.Float64Var(&o.grid.rho, "rho", 0, "exponent of the karras schedule (default: the model's)")
-	f.StringVar(&o.grid.list, "sigmas", "", "`LIST` of falling noise levels in place of a schedule, such as 80,5,0.5,0")
+	o.grid.bindLists(f)
 	o.bindSolver(c)
 	f.StringVar(&o.skip, "skip", "", "skip weights: 0.7 for all, 0.55:1 from the deepest to the finest, or a list (default: the model's)")
 
@@ -181,7 +181,7 @@ func (o *sampleOptions) contradictions(f *pflag.FlagSet) error {
 	if err := conflicts(f, "skip-existing", "grid", "npz", "trace", "animate"); err != nil {
 		return withHint(err, "files of all pictures need them all drawn")
 	}
-	if err := conflicts(f, "sigmas", "steps", "schedule", "sigma-min", "sigma-max", "rho"); err != nil {
+	if err := o.grid.contradictions(f); err != nil {
 		return err
 	}
 	switch {
@@ -204,7 +204,7 @@ func (o *sampleOptions) contradictions(f *pflag.FlagSet) error {
 	case f.Changed("guidance-interval") && !f.Changed("guidance"):
 		return withHint(usagef("--guidance-interval without --guidance has no effect"), "add --guidance W, for example 1.5")
 	}
-	for _, name := range []string{"grid", "outdir", "npz", "trace", "animate", "params-from", "noise", "seeds", "sigmas", "class", "skip", "gnet", "restart"} {
+	for _, name := range []string{"grid", "outdir", "npz", "trace", "animate", "params-from", "noise", "seeds", "sigmas", "timesteps", "class", "skip", "gnet", "restart"} {
 		if f.Changed(name) && f.Lookup(name).Value.String() == "" {
 			return usagef("--%s is empty", name)
 		}

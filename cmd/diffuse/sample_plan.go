@@ -75,10 +75,10 @@ func (o *sampleOptions) planSolver(p *samplePlan) error {
 	case !o.given("steps"):
 		g.steps = d.Steps
 	}
-	if !o.given("sigma-min") {
+	if g.minGiven = o.given("sigma-min"); !g.minGiven {
 		g.sigmaMin = d.SigmaMin
 	}
-	if !o.given("sigma-max") {
+	if g.maxGiven = o.given("sigma-max"); !g.maxGiven {
 		g.sigmaMax = d.SigmaMax
 	}
 	if !o.given("rho") {

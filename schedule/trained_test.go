@@ -9,23 +9,24 @@ import (
 	"diffuse/schedule"
 )
 
-// TestGoldenDiscrete holds the noise levels of all schedules to diffusers' products ᾱ. It keeps these in float32, where 1 − 0.999, the last factor of
+// TestGoldenTrained holds the noise levels of all schedules to diffusers' products ᾱ. It keeps these in float32, where 1 − 0.999, the last factor of
 // the cosine schedule, is off by 3e-5.
-func TestGoldenDiscrete(t *testing.T) {
+func TestGoldenTrained(t *testing.T) {
 	c := golden.Open(t, "diffusers/sched_betas")
-	cosine := schedule.DefaultDiscrete()
+	cosine := schedule.DefaultTrained()
 	cosine.BetaSchedule, cosine.NumTrainTimesteps = "squaredcos_cap_v2", 100
-	for name, d := range map[string]schedule.Discrete{
-		"linear":            schedule.DefaultDiscrete(),
+	for name, d := range map[string]schedule.Trained{
+		"linear":            schedule.DefaultTrained(),
 		"scaled_linear":     {NumTrainTimesteps: 1000, BetaStart: 0.00085, BetaEnd: 0.012, BetaSchedule: "scaled_linear"},
 		"sigmoid":           {NumTrainTimesteps: 1000, BetaStart: 1e-4, BetaEnd: 0.02, BetaSchedule: "sigmoid"},
 		"squaredcos_cap_v2": {NumTrainTimesteps: 1000, BetaSchedule: "squaredcos_cap_v2"},
 		"cosine_100":        cosine,
 	} {
-		sigmas, err := d.Sigmas()
+		table, err := d.Table()
 		if err != nil {
 			t.Fatal(err)
 		}
+		sigmas := table.Sigma
 		want, _ := c.Float64("alphas_cumprod." + name)
 		ratio, ones := make([]float64, len(sigmas)), make([]float64, len(want))
 		for i, s := range sigmas {
@@ -33,10 +34,11 @@ func TestGoldenDiscrete(t *testing.T) {
 		}
 		golden.Close(t, name, ratio, ones, 3e-5)
 		betas, _ := c.Float64("betas." + name)
-		again, err := schedule.Discrete{TrainedBetas: betas}.Sigmas()
+		inverse, err := schedule.Trained{TrainedBetas: betas}.Table()
 		if err != nil {
 			t.Fatal(err)
 		}
+		again := inverse.Sigma
 		for i, s := range again {
 			again[i] = s / sigmas[i]
 		}
@@ -44,13 +46,14 @@ func TestGoldenDiscrete(t *testing.T) {
 	}
 }
 
-// TestDiscretePrecond: at the level of a step the label is that step, and a perfect network gives the clean picture back, whatever it predicts.
-func TestDiscretePrecond(t *testing.T) {
-	d := schedule.DefaultDiscrete()
-	sigmas, err := d.Sigmas()
+// TestTrainedPrecond: at the level of a step the label is that step, and a perfect network gives the clean picture back, whatever it predicts.
+func TestTrainedPrecond(t *testing.T) {
+	d := schedule.DefaultTrained()
+	table, err := d.Table()
 	if err != nil {
 		t.Fatal(err)
 	}
+	sigmas := table.Sigma
 	const y, n = 0.7, -1.3 // picture and noise
 	for _, prediction := range []string{"epsilon", "sample", "v_prediction"} {
 		d.PredictionType = prediction
@@ -76,16 +79,16 @@ func TestDiscretePrecond(t *testing.T) {
 	}
 }
 
-func TestDiscreteErrors(t *testing.T) {
-	for want, spoil := range map[string]func(d *schedule.Discrete){
-		"num_train_timesteps is 1":  func(d *schedule.Discrete) { d.NumTrainTimesteps = 1 },
-		"num_train_timesteps is -5": func(d *schedule.Discrete) { d.NumTrainTimesteps = -5 },
-		`beta_schedule "laplace"`:   func(d *schedule.Discrete) { d.BetaSchedule = "laplace" },
-		`prediction_type "flow"`:    func(d *schedule.Discrete) { d.PredictionType = "flow" },
-		"beta of step 0 is 0":       func(d *schedule.Discrete) { d.BetaStart = 0 },
-		"beta of step 1 is NaN":     func(d *schedule.Discrete) { d.TrainedBetas = []float64{0.1, math.NaN()} },
+func TestTrainedErrors(t *testing.T) {
+	for want, spoil := range map[string]func(d *schedule.Trained){
+		"num_train_timesteps is 1":  func(d *schedule.Trained) { d.NumTrainTimesteps = 1 },
+		"num_train_timesteps is -5": func(d *schedule.Trained) { d.NumTrainTimesteps = -5 },
+		`beta_schedule "laplace"`:   func(d *schedule.Trained) { d.BetaSchedule = "laplace" },
+		`prediction_type "flow"`:    func(d *schedule.Trained) { d.PredictionType = "flow" },
+		"beta of step 0 is 0":       func(d *schedule.Trained) { d.BetaStart = 0 },
+		"beta of step 1 is NaN":     func(d *schedule.Trained) { d.TrainedBetas = []float64{0.1, math.NaN()} },
 	} {
-		d := schedule.DefaultDiscrete()
+		d := schedule.DefaultTrained()
 		spoil(&d)
 		if _, err := d.Precond(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want an error that says %q", err, want)
