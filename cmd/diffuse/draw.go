@@ -21,6 +21,7 @@ type drawing struct {
 	sampler sampler.Info
 	options sampler.Options
 	sigmas  []float64
+	rng     rng
 	guide   *guide
 
 	brownian   bool // steps draw from one Brownian path per picture
@@ -141,12 +142,11 @@ func (d *drawing) seededNoise(batch []picture) (start []float64, noise sampler.N
 	for i, p := range batch {
 		seeds[i] = p.Seed
 	}
-	start = make([]float64, len(batch)*d.model.size())
-	sampler.BatchNoise(seeds, d.model.size(), "latent")(start)
+	start, steps := d.rng.noise(seeds, d.model.size())
 	if d.brownian {
 		return start, sampler.BrownianNoise(seeds, d.model.size(), "step")
 	}
-	return start, sampler.White(sampler.BatchNoise(seeds, d.model.size(), "step"))
+	return start, sampler.White(steps)
 }
 
 // add counts an attempt of a batch.

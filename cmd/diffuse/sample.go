@@ -21,6 +21,7 @@ type sampleOptions struct {
 	grid    gridOptions
 	solver  sampler.Options
 	skip    string
+	rng     string
 
 	stepNoise   string
 	shareSteps  bool
@@ -55,7 +56,7 @@ const defaultBatch = 16
 const defaultPicture = "diffuse.png"
 
 func newSampleOptions() *sampleOptions {
-	return &sampleOptions{batch: defaultBatch, grid: defaultGrid(), solver: sampler.DefaultOptions(), guidance: 1, scale: 1, animateShow: showStates}
+	return &sampleOptions{batch: defaultBatch, grid: defaultGrid(), solver: sampler.DefaultOptions(), rng: "diffuse", guidance: 1, scale: 1, animateShow: showStates}
 }
 
 func sampleCommand(u *ui) *cobra.Command {
@@ -119,6 +120,7 @@ func (o *sampleOptions) bindDrawing(c *cobra.Command) {
 	f.IntVar(&o.num, "num", 0, "number of pictures: seeds 0 to num-1")
 	f.StringVar(&o.class, "class", "", "`LIST` of class names or numbers, or none (default: all classes in turn)")
 	f.IntVar(&o.batch, "batch", o.batch, "pictures computed together")
+	f.StringVar(&o.rng, "rng", o.rng, "what a seed means: "+strings.Join(plainNames(rngNames()), ", "))
 
 	f.StringVar(&o.sampler, "sampler", "", "solver: "+strings.Join(plainNames(samplerNames()), ", ")+" (default: the model's)")
 	f.StringVar(&o.grid.schedule, "schedule", o.grid.schedule, "noise schedule: "+strings.Join(plainNames(scheduleNames()), ", "))
@@ -133,6 +135,7 @@ func (o *sampleOptions) bindDrawing(c *cobra.Command) {
 	f.Float64Var(&o.guidance, "guidance", o.guidance, "guidance `W`: gnet + W (model - gnet); 1 is none")
 	f.StringVar(&o.gnet, "gnet", "", "guiding `MODEL` (default: the model itself without a class)")
 	f.StringVar(&o.interval, "guidance-interval", "", "guide only at noise levels `LO,HI`")
+	c.RegisterFlagCompletionFunc("rng", completeWith(rngNames()))
 	c.RegisterFlagCompletionFunc("sampler", completeWith(samplerNames()))
 	c.RegisterFlagCompletionFunc("schedule", completeWith(scheduleNames()))
 }
@@ -180,6 +183,9 @@ func (o *sampleOptions) contradictions(f *pflag.FlagSet) error {
 	}
 	if err := conflicts(f, "skip-existing", "grid", "npz", "trace", "animate"); err != nil {
 		return withHint(err, "files of all pictures need them all drawn")
+	}
+	if err := conflict(f, "rng", "noise"); err != nil {
+		return err
 	}
 	if err := conflicts(f, "sigmas", "steps", "schedule", "sigma-min", "sigma-max", "rho"); err != nil {
 		return err

@@ -141,6 +141,9 @@ func (o *sampleOptions) planPictures(u *ui, p *samplePlan) error {
 			return err
 		}
 	}
+	if p.rng, err = parseRNG(o.rng); err != nil {
+		return err
+	}
 	var seeds []uint64
 	switch {
 	case o.given("noise"):

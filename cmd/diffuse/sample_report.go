@@ -23,6 +23,7 @@ type sampleReport struct {
 	Steps     int               `json:"steps,omitempty"` // of an adaptive solver, steps and nfe are means and known after the run
 	NFE       int               `json:"nfe,omitempty"`   // network evaluations per picture
 	Sigmas    []float64         `json:"sigmas"`
+	RNG       string            `json:"rng,omitempty"` // absent: diffuse's own
 	Eta       float64           `json:"eta,omitempty"`
 	Order     int               `json:"order,omitempty"`
 	Variant   string            `json:"variant,omitempty"`
@@ -114,6 +115,9 @@ func (p *samplePlan) report(pictures []picture) sampleReport {
 		Sampler: p.sampler.Name, Steps: p.steps(), NFE: p.nfe, Sigmas: p.sigmas,
 		Eta: p.options.Eta, Order: p.options.Order, Variant: p.options.Variant, R: p.options.R, Solver: p.solverMore(), Skip: p.skip,
 		Height: p.model.height, Width: p.model.width, Channels: p.model.channels, Pictures: len(pictures), Noise: p.given != nil,
+	}
+	if p.given == nil && p.rng.kind != "diffuse" {
+		r.RNG = p.rng.String()
 	}
 	if o := p.options; o.Churn > 0 || o.NoiseScale != 1 || slices.Contains(p.sampler.Extra, "churn_min") {
 		r.Churn = &churnReport{o.Churn, o.ChurnMin, o.ChurnMax, o.NoiseScale}
@@ -287,6 +291,9 @@ func (p *samplePlan) announce(u *ui) error {
 	say("sigmas", "%s", formatFloats(r.Sigmas))
 	if p.sampler.OwnLevels && r.Adaptive == nil {
 		say("levels", "%s", formatFloats(p.levels))
+	}
+	if r.RNG != "" {
+		say("rng", "%s", r.RNG)
 	}
 	if r.Skip != "" {
 		say("skip", "%s", r.Skip)
