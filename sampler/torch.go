@@ -159,7 +159,7 @@ func boxMuller32(d *[torchBlock]float64) {
 // TorchNoise returns a source of unit normals for a batch of len(seeds) pictures of perImage numbers each, as
 // diffusers draws them on a CPU from a list of generators, one a picture: the first call gives
 // torch.randn(perImage, generator=g) in float32, the starting noise, and each later call the next such tensor of the same
-// generator, the noise of the steps in the order in which a solver asks. It fits [Options.Noise]; the function
+// generator, the noise of the steps in the order in which a solver asks. [White] makes it fit [Options.Noise]; the function
 // panics if dst is not the whole batch and is not safe for concurrent use.
 func TorchNoise(seeds []uint64, perImage int) func(dst []float64) {
 	generators := make([]normalSource, len(seeds))

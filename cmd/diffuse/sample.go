@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"diffuse/sampler"
+	"diffuse/skiptune"
 	"diffuse/zoo"
 )
 
@@ -74,7 +75,9 @@ noise range not given take the values that suit the model.
 A picture depends on its seed and these options only, not on --batch, --threads
 or the pictures drawn with it (but see --share-steps). Classes: without --class, seed s shows class
 s mod K of a model with K classes (with --noise, picture i shows class i mod K);
-with a list, picture i shows element i mod the list's length.`,
+with a list, picture i shows element i mod the list's length.
+
+` + skiptune.Syntax,
 		Example: `  diffuse sample
   diffuse sample --class sneaker,bag --num 20 --grid shoes-and-bags.png
   diffuse sample fashion-teacher --seeds 0-63,100 --sampler heun --steps 18 --outdir out
@@ -130,7 +133,7 @@ func (o *sampleOptions) bindDrawing(c *cobra.Command) {
 	f.Float64Var(&o.grid.rho, "rho", 0, "exponent of the karras schedule (default: the model's)")
 	f.StringVar(&o.grid.list, "sigmas", "", "`LIST` of falling noise levels in place of a schedule, such as 80,5,0.5,0")
 	o.bindSolver(c)
-	f.StringVar(&o.skip, "skip", "", "skip weights: 0.7 for all, 0.55:1 from the deepest to the finest, or a list (default: the model's)")
+	f.StringVar(&o.skip, "skip", "", "skip `WEIGHTS`, as above (default: the model's)")
 
 	f.Float64Var(&o.guidance, "guidance", o.guidance, "guidance `W`: gnet + W (model - gnet); 1 is none")
 	f.StringVar(&o.gnet, "gnet", "", "guiding `MODEL` (default: the model itself without a class)")

@@ -96,7 +96,7 @@ func (o *sampleOptions) planSkips(p *samplePlan) error {
 	if o.given("skip") {
 		p.skip = o.skip
 	}
-	return p.model.tune(p.skip)
+	return p.model.tune(p.skip, p.sigmas)
 }
 
 // planGuidance opens the guiding model.
