@@ -30,9 +30,12 @@ type sampleOptions struct {
 	restart     string
 	afs, toZero bool
 
-	guidance float64
-	gnet     string
-	interval string
+	guidance  float64
+	gnet      string
+	interval  string
+	method    string
+	rescale   string
+	threshold string
 
 	outdir, picture, npz string
 	columns, scale       int
@@ -57,7 +60,7 @@ const defaultBatch = 16
 const defaultPicture = "diffuse.png"
 
 func newSampleOptions() *sampleOptions {
-	return &sampleOptions{batch: defaultBatch, grid: defaultGrid(), solver: sampler.DefaultOptions(), rng: "diffuse", guidance: 1, scale: 1, animateShow: showStates}
+	return &sampleOptions{batch: defaultBatch, grid: defaultGrid(), solver: sampler.DefaultOptions(), rng: "diffuse", guidance: 1, method: "cfg", threshold: "none", scale: 1, animateShow: showStates}
 }
 
 func sampleCommand(u *ui) *cobra.Command {
@@ -138,7 +141,12 @@ func (o *sampleOptions) bindDrawing(c *cobra.Command) {
 	f.Float64Var(&o.guidance, "guidance", o.guidance, "guidance `W`: gnet + W (model - gnet); 1 is none")
 	f.StringVar(&o.gnet, "gnet", "", "guiding `MODEL` (default: the model itself without a class)")
 	f.StringVar(&o.interval, "guidance-interval", "", "guide only at noise levels `LO,HI`")
+	f.StringVar(&o.method, "guidance-method", o.method, "cfg, or cfg++ whose steps add back the noise that the guiding model sees (W 0 to 1, ddim and euler-ancestral)")
+	f.StringVar(&o.rescale, "guidance-rescale", "", "bring the contrast of guided predictions back by `PHI`, 0 to 1, measured in v, or PHI:epsilon, PHI:denoised")
+	f.StringVar(&o.threshold, "threshold", o.threshold, "limit estimates of the picture: none, static (to the range of pictures), dynamic or dynamic:QUANTILE")
 	c.RegisterFlagCompletionFunc("rng", completeWith(rngNames()))
+	c.RegisterFlagCompletionFunc("guidance-method", completeWith([]string{"cfg", "cfg++"}))
+	c.RegisterFlagCompletionFunc("threshold", completeWith([]string{"none", "static", "dynamic"}))
 	c.RegisterFlagCompletionFunc("sampler", completeWith(samplerNames()))
 	c.RegisterFlagCompletionFunc("schedule", completeWith(scheduleNames()))
 }
@@ -204,14 +212,15 @@ func (o *sampleOptions) contradictions(f *pflag.FlagSet) error {
 		return usagef("--scale is %d, want 1 to 64", o.scale)
 	case f.Changed("columns") && o.columns < 1:
 		return usagef("--columns is %d, want 1 or more", o.columns)
-	case f.Changed("gnet") && !f.Changed("guidance"):
-		return withHint(usagef("--gnet without --guidance has no effect"), "add --guidance W, for example 1.5")
 	case f.Changed("animate-show") && !f.Changed("animate"):
 		return usagef("--animate-show without --animate has no effect")
 	case o.skipExisting && !f.Changed("outdir"):
 		return usagef("--skip-existing without --outdir has no effect")
-	case f.Changed("guidance-interval") && !f.Changed("guidance"):
-		return withHint(usagef("--guidance-interval without --guidance has no effect"), "add --guidance W, for example 1.5")
+	}
+	for _, name := range []string{"gnet", "guidance-interval", "guidance-method", "guidance-rescale"} {
+		if f.Changed(name) && !f.Changed("guidance") {
+			return withHint(usagef("--%s without --guidance has no effect", name), "add --guidance W, for example 1.5")
+		}
 	}
 	for _, name := range []string{"grid", "outdir", "npz", "trace", "animate", "params-from", "noise", "seeds", "sigmas", "class", "skip", "gnet", "restart"} {
 		if f.Changed(name) && f.Lookup(name).Value.String() == "" {
