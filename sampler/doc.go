@@ -20,7 +20,7 @@
 //	}
 //
 // A loop may print progress, save frames, check a context, or break. [Lookup] finds a solver by the names that
-// other tools give it; [All] is the whole table. [Counted] and [Guided] wrap denoisers. [GMM] is a denoiser with
-// a closed form, to measure solvers against. [BatchNoise] gives each picture its own stream of random numbers, [BrownianNoise] its own
-// path, which does not depend on the number of steps.
+// other tools give it; [All] is the whole table. [Counted], [Guider], [StaticThreshold] and [DynamicThreshold] wrap denoisers. [GMM] is a denoiser
+// with a closed form, to measure solvers against. [BatchNoise] gives each picture its own stream of random numbers, [BrownianNoise] its own
+// path, which does not depend on the number of steps; [TorchNoise] and [TorchCUDANoise] are streams that PyTorch would give it.
 package sampler

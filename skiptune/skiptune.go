@@ -10,15 +10,13 @@
 // values that rise with the number of steps, about 0.65 to 0.78 around ten and 0.85 at 39 evaluations, and 0.91 to
 // 0.98 for one-step students.
 //
-// [Ramp] makes a ramp, [Parse] reads what a user types; the network applies the list.
+// Beside the weights themselves there is when and where they act: at some noise levels only, or for one of the two ways into the
+// block behind the concatenation. FreeU (Si et al. 2023, arXiv 2309.11497), a relative that raises decoder features and lowers the
+// slow variation of skips, is expressed in the same terms.
+//
+// [Parse] reads what a user types and makes a [Tuning]; [Tuning.At] says what every concatenation does at a noise level, a
+// list of [Join] which the network carries out. [Ramp] makes a list of weights.
 package skiptune
-
-import (
-	"fmt"
-	"math"
-	"strconv"
-	"strings"
-)
 
 // Origin says which end of a ramp is reached exactly. The paper's formula rho_i = bottom + (top-bottom)/k·i
 // leaves open whether i starts at 0 or at 1, and no choice reaches both ends.
@@ -40,60 +38,4 @@ func Ramp(n int, bottom, top float64, origin Origin) []float32 {
 		rho[i] = float32(bottom + delta*float64(i+int(origin)))
 	}
 	return rho
-}
-
-// Parse returns the n skip weights, deepest first, that a text describes: "0.7" is the same weight everywhere,
-// "0.55:1" a ramp from the bottom to the top counted [FromBottom] ("0.55:1:top" counts [ToTop]), and
-// "0.5,0.6,..." lists all n. Weights must be finite and not negative. Errors say what was expected.
-func Parse(s string, n int) ([]float32, error) {
-	if n < 1 {
-		return nil, fmt.Errorf("skiptune: skip weights %q: the network has no skip connections", s)
-	}
-	if list := strings.Split(s, ","); len(list) > 1 {
-		if len(list) != n {
-			return nil, fmt.Errorf("skiptune: %d skip weights in %q, but the network has %d skip connections", len(list), s, n)
-		}
-		rho := make([]float32, n)
-		for i, f := range list {
-			v, err := weight(s, f)
-			if err != nil {
-				return nil, err
-			}
-			rho[i] = float32(v)
-		}
-		return rho, nil
-	}
-	part := strings.Split(s, ":")
-	origin := FromBottom
-	if len(part) == 3 {
-		switch strings.TrimSpace(part[2]) {
-		case "bottom":
-		case "top":
-			origin = ToTop
-		default:
-			return nil, fmt.Errorf("skiptune: %q in skip weights %q must be bottom or top, the end that is reached exactly", part[2], s)
-		}
-	}
-	if len(part) > 3 {
-		return nil, fmt.Errorf("skiptune: skip weights %q: want RHO, BOTTOM:TOP or a list such as RHO,RHO,RHO", s)
-	}
-	bottom, err := weight(s, part[0])
-	if err != nil {
-		return nil, err
-	}
-	top := bottom
-	if len(part) > 1 {
-		if top, err = weight(s, part[1]); err != nil {
-			return nil, err
-		}
-	}
-	return Ramp(n, bottom, top, origin), nil
-}
-
-func weight(all, s string) (float64, error) {
-	v, err := strconv.ParseFloat(strings.TrimSpace(s), 64)
-	if err != nil || !(v >= 0) || v > math.MaxFloat32 {
-		return 0, fmt.Errorf("skiptune: %q in skip weights %q is not a finite number of 0 or more (want RHO, BOTTOM:TOP or a list such as RHO,RHO,RHO)", s, all)
-	}
-	return v, nil
 }

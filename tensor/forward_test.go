@@ -2,6 +2,7 @@ package tensor_test
 
 import (
 	"math"
+	"math/cmplx"
 	"math/rand/v2"
 	"testing"
 
@@ -108,4 +109,51 @@ func TestUntracked(t *testing.T) {
 		}
 	}()
 	tensor.NewTape(w).Seed(y, one)
+}
+
+// TestScaleLow: the filter is that of FreeU's code, here by the letter: transform, shift frequency 0 to the middle, scale the
+// square from one before the middle up to it, and back, dropping the imaginary part.
+func TestScaleLow(t *testing.T) {
+	for _, size := range [][2]int{{4, 6}, {5, 3}, {2, 2}, {1, 4}, {1, 1}} {
+		h, w := size[0], size[1]
+		const n, c = 2, 3
+		factor := []float32{0.2, 1.7}
+		x := random(rand.New(rand.NewPCG(3, uint64(h))), n, h, w, c)
+		y := tensor.ScaleLow(nil, x, factor)
+		for i := range n {
+			for ch := range c {
+				at := func(r, s int) int { return ((i*h+r)*w+s)*c + ch }
+				masked := make([]complex128, h*w)
+				for ky := range h {
+					for kx := range w {
+						var sum complex128
+						for r := range h {
+							for s := range w {
+								angle := -2 * math.Pi * (float64(ky*r)/float64(h) + float64(kx*s)/float64(w))
+								sum += complex(float64(x.Data[at(r, s)]), 0) * cmplx.Rect(1, angle)
+							}
+						}
+						// Shifted, frequency k lies at (k + size/2) mod size.
+						sy, sx := (ky+h/2)%h, (kx+w/2)%w
+						if sy >= h/2-1 && sy <= h/2 && sx >= w/2-1 && sx <= w/2 {
+							sum *= complex(float64(factor[i]), 0)
+						}
+						masked[ky*w+kx] = sum
+					}
+				}
+				for r := range h {
+					for s := range w {
+						var sum complex128
+						for k, m := range masked {
+							sum += m * cmplx.Rect(1, 2*math.Pi*(float64(k/w*r)/float64(h)+float64(k%w*s)/float64(w)))
+						}
+						want := real(sum) / float64(h*w)
+						if got := float64(y.Data[at(r, s)]); !(math.Abs(got-want) <= 2e-6) { // float32 sums of up to 24 terms
+							t.Fatalf("%d×%d, picture %d, pixel (%d,%d), channel %d is %v, want %v", h, w, i, r, s, ch, got, want)
+						}
+					}
+				}
+			}
+		}
+	}
 }

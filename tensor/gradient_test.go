@@ -174,7 +174,9 @@ func TestGradients(t *testing.T) {
 	add("mix", func(t *tensor.Tape, in []*T) *T {
 		return tensor.Mix(t, in[0], in[1], []float32{2, -3}, []float32{0.5, 4})
 	}, random(r, 2, 3, 2, 2), random(r, 2, 3, 2, 3))
-	add("concat", func(t *tensor.Tape, in []*T) *T { return tensor.Concat(t, in[0], in[1], 0.7) }, random(r, 2, 2, 3, 4), random(r, 2, 2, 3, 3))
+	add("scale channels", func(t *tensor.Tape, in []*T) *T { return tensor.ScaleChannels(t, in[0], 3, []float32{0.7, 1.4}) }, random(r, 2, 2, 3, 4))
+	add("scale low", func(t *tensor.Tape, in []*T) *T { return tensor.ScaleLow(t, in[0], []float32{0.2, 0.9}) }, random(r, 2, 4, 5, 3))
+	add("concat", func(t *tensor.Tape, in []*T) *T { return tensor.Concat(t, in[0], in[1], []float32{0.7, 1}) }, random(r, 2, 2, 3, 4), random(r, 2, 2, 3, 3))
 	add("space to depth", func(t *tensor.Tape, in []*T) *T { return tensor.SpaceToDepth(t, in[0], 2) }, random(r, 2, 4, 6, 3))
 	add("depth to space", func(t *tensor.Tape, in []*T) *T { return tensor.DepthToSpace(t, in[0], 2) }, random(r, 2, 3, 2, 8))
 	add("dropout", func(t *tensor.Tape, in []*T) *T {

@@ -18,7 +18,9 @@ type block struct {
 	dropout      float64
 }
 
-func (b *block) forward(t *tensor.Tape, x, emb *tensor.Tensor, in Inputs) *tensor.Tensor {
+// forward evaluates the block. x goes through the residual branch, short
+// through the shortcut; they are the same but for some kinds of Skip-Tuning.
+func (b *block) forward(t *tensor.Tape, x, short, emb *tensor.Tensor, in Inputs) *tensor.Tensor {
 	h := b.norm0.forward(t, x, nil, nil, true)
 	y := b.conv0.forward(t, h)
 	tensor.Recycle(t, h)
@@ -39,13 +41,13 @@ func (b *block) forward(t *tensor.Tape, x, emb *tensor.Tensor, in Inputs) *tenso
 	y = b.conv1.forward(t, h)
 	tensor.Recycle(t, h)
 
-	s := x
+	s := short
 	if b.skip != nil {
-		s = b.skip.forward(t, x)
+		s = b.skip.forward(t, short)
 	}
 	z := tensor.Add(t, y, s, b.scale, b.scale)
 	tensor.Recycle(t, y)
-	if s != x {
+	if s != short {
 		tensor.Recycle(t, s)
 	}
 	if b.heads == 0 {

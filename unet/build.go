@@ -174,11 +174,13 @@ func (b *builder) decoder(cout int) {
 		for i := range n.NumBlocks + 1 {
 			skip := skips[len(skips)-1]
 			skips = skips[:len(skips)-1]
-			n.skipChannels = append(n.skipChannels, skip)
+			join := JoinInfo{Side: res, Decoder: cout, Skip: skip}
 			cin := cout + skip
 			cout = n.ModelChannels * n.ChannelMult[level]
 			attn := slices.Contains(n.AttnResolutions, res) && (n.ModelType != "song" || i == n.NumBlocks)
 			name := at(fmt.Sprintf("block%d", i))
+			join.Block = name
+			n.joins = append(n.joins, join)
 			add(name, stage{kind: joinBlock, block: b.block(name, cin, cout, resampling{}, b.heads(cout, attn))})
 		}
 		if n.ModelType == "song" && (n.DecoderType == "skip" || level == 0) {

@@ -44,6 +44,7 @@ func (d Denoiser) denoise(t *tensor.Tape, x *tensor.Tensor, sigma []float64, in 
 	if in.Labels == nil && in.LabelVectors == nil {
 		in.Labels = d.Labels
 	}
+	in.Sigma = sigma
 	xin := tensor.Scale(t, x, inn)
 	f = d.Forward(t, xin, noise, in)
 	y = tensor.Mix(t, x, f, skip, out)

@@ -9,8 +9,9 @@
 // A [Denoiser] is a network with its preconditioning,
 // D(x;σ) = c_skip·x + c_out·F(c_in·x; c_noise) (EDM eq. 7): what a sampler
 // calls. [Net.WithSkips] returns a network whose skip connections are scaled
-// just before concatenation (Skip-Tuning, Ma et al. 2024); it shares the
-// weights.
+// just before concatenation (Skip-Tuning, Ma et al. 2024), and
+// [Net.WithSkipRule] one whose scales depend on the noise level; both share
+// the weights.
 //
 // A [Model] is what a file holds: the network, its preconditioning, class
 // names and how it was trained, in one .safetensors file.

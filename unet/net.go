@@ -5,8 +5,8 @@ import (
 	"iter"
 	"math"
 	"math/rand/v2"
-	"slices"
 
+	"diffuse/skiptune"
 	"diffuse/tensor"
 )
 
@@ -16,12 +16,12 @@ type Net struct {
 	Config
 	params []param
 	freqs  *tensor.Tensor // Fourier embedding only: a buffer, not trained
-	rho    []float32      // weight per skip, deepest first; nil = all 1
+	rule   SkipRule       // nil = plain concatenation
 
 	mapLabel, mapAugment *linear
 	mapLayer0, mapLayer1 linear
 	encoder, decoder     []stage
-	skipChannels         []int // per decoder concatenation, deepest first
+	joins                []JoinInfo // the decoder's concatenations, deepest first
 }
 
 type param struct {
@@ -58,22 +58,11 @@ type Inputs struct {
 	LabelVectors *tensor.Tensor // N×LabelDim, in place of Labels
 	Augment      *tensor.Tensor // N×AugmentDim; nil = zeros
 	Dropout      []*rand.Rand   // one generator per image switches dropout on
-}
+	Sigma        []float64      // noise levels for a [SkipRule]; [Denoiser] fills them in, nil = 0
 
-// Skips returns how many skip connections the decoder concatenates.
-func (n *Net) Skips() int { return len(n.skipChannels) }
-
-// WithSkips returns a network whose skip connections are multiplied by rho
-// just before concatenation, deepest first (Skip-Tuning, Ma et al. 2024,
-// Def. 3.1). Weights are shared; n is untouched. It panics unless rho has
-// [Net.Skips] entries; nil restores the plain network.
-func (n *Net) WithSkips(rho []float32) *Net {
-	if rho != nil && len(rho) != n.Skips() {
-		panic(fmt.Sprintf("unet.WithSkips: %d weights for %d skip connections", len(rho), n.Skips()))
-	}
-	m := *n
-	m.rho = slices.Clone(rho)
-	return &m
+	// OnJoin, if set, is called before each concatenation, deepest first, with the
+	// decoder's features and the skip as the encoder made it. It must keep neither.
+	OnJoin func(i int, decoder, skip *tensor.Tensor)
 }
 
 // Params yields every trained parameter in a fixed order (that of EDM's
@@ -106,7 +95,7 @@ func (n *Net) Forward(t *tensor.Tape, x *tensor.Tensor, cnoise []float32, in Inp
 		x = tensor.SpaceToDepth(t, x, n.PatchSize)
 	}
 	h, skips := n.encode(t, x, emb, in)
-	y := n.decode(t, h, skips, emb, in)
+	y := n.decode(t, h, skips, emb, n.skipTuning(len(cnoise), in), in)
 	tensor.Recycle(t, emb)
 	if n.PatchSize > 1 {
 		tensor.Recycle(t, x)
@@ -192,15 +181,16 @@ func (n *Net) encode(t *tensor.Tape, x, emb *tensor.Tensor, in Inputs) (h *tenso
 			h = s.conv.forward(t, h)
 			skips = append(skips, h)
 		default:
-			h = s.block.forward(t, h, emb, in)
+			h = s.block.forward(t, h, h, emb, in)
 			skips = append(skips, h)
 		}
 	}
 	return h, skips
 }
 
-// decode consumes the skips, deepest first, each scaled by its rho.
-func (n *Net) decode(t *tensor.Tape, h *tensor.Tensor, skips []*tensor.Tensor, emb *tensor.Tensor, in Inputs) *tensor.Tensor {
+// decode consumes the skips, deepest first. tuning says per image what each
+// concatenation does; nil is the plain network.
+func (n *Net) decode(t *tensor.Tape, h *tensor.Tensor, skips []*tensor.Tensor, emb *tensor.Tensor, tuning [][]skiptune.Join, in Inputs) *tensor.Tensor {
 	var aux *tensor.Tensor
 	shared := true // h is also the deepest skip
 	next := func(y *tensor.Tensor) {
@@ -223,19 +213,23 @@ func (n *Net) decode(t *tensor.Tape, h *tensor.Tensor, skips []*tensor.Tensor, e
 			}
 			aux = y
 		case joinBlock:
-			rho, skip := float32(1), skips[len(skips)-1]
-			if n.rho != nil {
-				rho = n.rho[joined]
-			}
-			joined++
+			skip := skips[len(skips)-1]
 			skips = skips[:len(skips)-1]
-			next(tensor.Concat(t, h, skip, rho))
+			if in.OnJoin != nil {
+				in.OnJoin(joined, h, skip)
+			}
+			x, short := join(t, h, skip, tuning, joined)
+			joined++
+			next(x)
 			tensor.Recycle(t, skip)
-			next(s.block.forward(t, h, emb, in))
+			next(s.block.forward(t, x, short, emb, in))
+			if short != x {
+				tensor.Recycle(t, short)
+			}
 		case resample:
 			next(s.conv.forward(t, h))
 		default:
-			next(s.block.forward(t, h, emb, in))
+			next(s.block.forward(t, h, h, emb, in))
 		}
 	}
 	tensor.Recycle(t, h)

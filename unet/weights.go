@@ -98,6 +98,6 @@ func (n *Net) Clone() *Net {
 	if n.freqs != nil {
 		copy(m.freqs.Data, n.freqs.Data)
 	}
-	m.rho = slices.Clone(n.rho)
+	m.rule = n.rule
 	return m
 }

@@ -21,7 +21,9 @@ type drawing struct {
 	sampler sampler.Info
 	options sampler.Options
 	sigmas  []float64
+	rng     rng
 	guide   *guide
+	limit   threshold
 
 	brownian   bool // steps draw from one Brownian path per picture
 	shareSteps bool // an adaptive solver is given whole batches
@@ -37,30 +39,6 @@ type drawing struct {
 // spent sums what was done, over pictures; steps are counted for adaptive solvers only.
 type spent struct{ evaluations, accepted, rejected int }
 
-// A guide is the second denoiser of guidance.
-type guide struct {
-	model    *model  // nil: the same network without a class
-	weight   float64 // 1 = no guidance
-	from, to float64 // noise levels between which it acts
-}
-
-// denoiser returns the denoiser for one batch, guided if asked for; it adds network evaluations to calls.
-func (d *drawing) denoiser(batch []picture, calls *int) sampler.Denoiser {
-	labels, none := make([]int, len(batch)), make([]int, len(batch))
-	for i, p := range batch {
-		labels[i], none[i] = p.Class, -1
-	}
-	main := sampler.Counted(d.model.denoiser(labels), calls)
-	switch g := d.guide; {
-	case g == nil:
-		return main
-	case g.model == nil:
-		return sampler.Guided(main, sampler.Counted(d.model.denoiser(none), calls), g.weight, g.from, g.to)
-	default:
-		return sampler.Guided(main, sampler.Counted(g.model.denoiser(labels), calls), g.weight, g.from, g.to)
-	}
-}
-
 // rehearse finds the levels between which the solver steps and how often it evaluates the network, by a run on one number.
 func (d *drawing) rehearse() {
 	d.levels = d.sigmas[:1:1]
@@ -68,19 +46,16 @@ func (d *drawing) rehearse() {
 		return
 	}
 	count := sampler.Counted(func(dst, x []float64, _ float64) { copy(dst, x) }, &d.nfe)
-	if g := d.guide; g != nil {
-		count = sampler.Guided(count, count, g.weight, g.from, g.to)
-	}
 	o := d.options
 	o.Noise = func([]float64, float64, float64) {}
-	for s := range d.run(count, []float64{0}, o) {
+	denoise, solve := d.guided(count, count, 1)
+	for s := range d.run(solve, denoise, []float64{0}, o) {
 		d.levels = append(d.levels, s.Sigma)
 	}
 }
 
-// run is the solver from x, the state at the first noise level.
-func (d *drawing) run(den sampler.Denoiser, x []float64, o sampler.Options) iter.Seq[sampler.State] {
-	solve := d.sampler.Sampler
+// run is a solver from x, the state at the first noise level.
+func (d *drawing) run(solve sampler.Sampler, den sampler.Denoiser, x []float64, o sampler.Options) iter.Seq[sampler.State] {
 	if d.afs {
 		den = sampler.AnalyticFirst(den, d.sigmas[0])
 	}
@@ -121,7 +96,8 @@ func (d *drawing) draw(ctx context.Context, batch []picture, start []float64, no
 	o.Noise = noise
 	o.Attempt = func(a sampler.Attempt) { d.spent.add(a, len(batch)) }
 	out := make([]float64, len(start))
-	for s := range d.run(d.denoiser(batch, &calls), start, o) {
+	denoise, solve := d.denoiser(batch, &calls)
+	for s := range d.run(solve, denoise, start, o) {
 		if ctx.Err() != nil {
 			return nil, errInterrupted
 		}
@@ -141,12 +117,11 @@ func (d *drawing) seededNoise(batch []picture) (start []float64, noise sampler.N
 	for i, p := range batch {
 		seeds[i] = p.Seed
 	}
-	start = make([]float64, len(batch)*d.model.size())
-	sampler.BatchNoise(seeds, d.model.size(), "latent")(start)
+	start, steps := d.rng.noise(seeds, d.model.size())
 	if d.brownian {
 		return start, sampler.BrownianNoise(seeds, d.model.size(), "step")
 	}
-	return start, sampler.White(sampler.BatchNoise(seeds, d.model.size(), "step"))
+	return start, sampler.White(steps)
 }
 
 // add counts an attempt of a batch.

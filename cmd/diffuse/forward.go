@@ -10,7 +10,6 @@ import (
 
 	"diffuse/checkpoint"
 	"diffuse/schedule"
-	"diffuse/skiptune"
 	"diffuse/tensor"
 	"diffuse/unet"
 )
@@ -79,7 +78,7 @@ func runForward(ctx context.Context, u *ui, o forwardOptions, modelArg string) e
 	if err := distinct([][2]string{{"the model", m.path}, {"--in", o.in}}, [2]string{"--out", o.out}); err != nil {
 		return err
 	}
-	if err := m.tune(o.skip); err != nil {
+	if err := m.tune(o.skip, nil); err != nil {
 		return err
 	}
 	e, err := readForwardPass(o.in, m)
@@ -106,24 +105,6 @@ func runForward(ctx context.Context, u *ui, o forwardOptions, modelArg string) e
 		return u.result(map[string]any{"model": m.name, "pictures": e.n, "out": o.out})
 	}
 	u.summary("%s: %d pictures through %s", o.out, e.n, m.name)
-	return nil
-}
-
-// tune applies skip weights as --skip spells them; "" leaves the model as it is.
-func (m *model) tune(skip string) error {
-	if skip == "" {
-		return nil
-	}
-	if m.net == nil {
-		return usagef("--skip: %s is not a network and has no skip connections", m.name)
-	}
-	rho, err := skiptune.Parse(skip, m.net.Net.Skips())
-	if err != nil {
-		return usageError{err}
-	}
-	tuned := *m.net
-	tuned.Net = tuned.Net.WithSkips(rho)
-	m.net = &tuned
 	return nil
 }
 

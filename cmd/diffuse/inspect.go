@@ -24,21 +24,36 @@ import (
 )
 
 func inspectCommand(u *ui) *cobra.Command {
-	return &cobra.Command{
+	skips := false
+	c := &cobra.Command{
 		Use:   "inspect X",
 		Short: "Say what a file or folder is",
 		Long: `Say what a file or folder is: a model (configuration, parameters, arithmetic and
 memory per level, how it was trained), a training run, other safetensors and
 npz files (arrays), a snapshot of EDM or SiD, a model of diffusers,
 other pickles and PyTorch files (arrays), a data set, a picture (and the parameters that made it), or
-an embedded model. The kind is found from the content, not from the name.`,
+an embedded model. The kind is found from the content, not from the name.
+
+--skips shows how strong the skip connections of a model are, the number that
+skip weights (sample --skip) act on: at each, the norm of the skip over that of
+the decoder's features, on the model's own pictures with noise added.`,
 		Example: `  diffuse inspect fashion
   diffuse inspect runs/mine
+  diffuse inspect fashion-teacher --skips
   diffuse inspect out/000017.png --json`,
 		Args:              between(1, 1, "one file, folder or embedded model"),
 		ValidArgsFunction: completeModel,
-		RunE:              func(_ *cobra.Command, args []string) error { return runInspect(u, args[0]) },
+		RunE: func(c *cobra.Command, args []string) error {
+			if skips {
+				f, err := inspectSkips(c.Context(), u, args[0])
+				return showFinding(u, args[0], f, err)
+			}
+			f, err := inspect(args[0])
+			return showFinding(u, args[0], f, err)
+		},
 	}
+	c.Flags().BoolVar(&skips, "skips", false, "tabulate the strength of a model's skip connections")
+	return c
 }
 
 // A finding is what inspect learned: facts in order for people, and the same as a value for JSON.
@@ -53,8 +68,8 @@ func (f *finding) fact(label, format string, args ...any) {
 	f.facts = append(f.facts, [2]string{label, fmt.Sprintf(format, args...)})
 }
 
-func runInspect(u *ui, arg string) error {
-	f, err := inspect(arg)
+// showFinding prints what was found about arg.
+func showFinding(u *ui, arg string, f *finding, err error) error {
 	if err != nil {
 		return err
 	}

@@ -23,7 +23,7 @@ var layers = map[string]struct {
 	},
 	"bench/sanity":    {ours: []string{"checkpoint", "dataset", "imageio", "sampler"}},
 	"train":           {ours: []string{"checkpoint", "dataset", "internal/kernel", "schedule", "tensor"}},
-	"unet":            {ours: []string{"checkpoint", "schedule", "tensor"}},
+	"unet":            {ours: []string{"checkpoint", "schedule", "skiptune", "tensor"}},
 	"metric":          {ours: []string{"checkpoint", "imageio", "internal/kernel", "sampler", "tensor"}, foreign: []string{"gonum.org/v1/gonum"}},
 	"dataset":         {ours: []string{"checkpoint", "imageio"}, foreign: []string{"golang.org/x/image"}},
 	"imageio":         {ours: []string{"checkpoint"}, foreign: []string{"golang.org/x/image"}},

@@ -112,7 +112,7 @@ func runLikelihood(ctx context.Context, u *ui, o likelihoodOptions, modelArg str
 	if err != nil {
 		return err
 	}
-	if err := m.tune(o.skip); err != nil {
+	if err := m.tune(o.skip, nil); err != nil {
 		return err
 	}
 	subjects, err := o.subjects(ctx, u, m)

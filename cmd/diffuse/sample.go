@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"diffuse/sampler"
+	"diffuse/skiptune"
 	"diffuse/zoo"
 )
 
@@ -21,6 +22,7 @@ type sampleOptions struct {
 	grid    gridOptions
 	solver  sampler.Options
 	skip    string
+	rng     string
 
 	stepNoise   string
 	shareSteps  bool
@@ -28,9 +30,12 @@ type sampleOptions struct {
 	restart     string
 	afs, toZero bool
 
-	guidance float64
-	gnet     string
-	interval string
+	guidance  float64
+	gnet      string
+	interval  string
+	method    string
+	rescale   string
+	threshold string
 
 	outdir, picture, npz string
 	columns, scale       int
@@ -55,7 +60,7 @@ const defaultBatch = 16
 const defaultPicture = "diffuse.png"
 
 func newSampleOptions() *sampleOptions {
-	return &sampleOptions{batch: defaultBatch, grid: defaultGrid(), solver: sampler.DefaultOptions(), guidance: 1, scale: 1, animateShow: showStates}
+	return &sampleOptions{batch: defaultBatch, grid: defaultGrid(), solver: sampler.DefaultOptions(), rng: "diffuse", guidance: 1, method: "cfg", threshold: "none", scale: 1, animateShow: showStates}
 }
 
 func sampleCommand(u *ui) *cobra.Command {
@@ -73,7 +78,9 @@ noise range not given take the values that suit the model.
 A picture depends on its seed and these options only, not on --batch, --threads
 or the pictures drawn with it (but see --share-steps). Classes: without --class, seed s shows class
 s mod K of a model with K classes (with --noise, picture i shows class i mod K);
-with a list, picture i shows element i mod the list's length.`,
+with a list, picture i shows element i mod the list's length.
+
+` + skiptune.Syntax,
 		Example: `  diffuse sample
   diffuse sample --class sneaker,bag --num 20 --grid shoes-and-bags.png
   diffuse sample fashion-teacher --seeds 0-63,100 --sampler heun --steps 18 --outdir out
@@ -119,6 +126,7 @@ func (o *sampleOptions) bindDrawing(c *cobra.Command) {
 	f.IntVar(&o.num, "num", 0, "number of pictures: seeds 0 to num-1")
 	f.StringVar(&o.class, "class", "", "`LIST` of class names or numbers, or none (default: all classes in turn)")
 	f.IntVar(&o.batch, "batch", o.batch, "pictures computed together")
+	f.StringVar(&o.rng, "rng", o.rng, "what a seed means: "+strings.Join(plainNames(rngNames()), ", "))
 
 	f.StringVar(&o.sampler, "sampler", "", "solver: "+strings.Join(plainNames(samplerNames()), ", ")+" (default: the model's)")
 	f.StringVar(&o.grid.schedule, "schedule", o.grid.schedule, "noise schedule: "+strings.Join(plainNames(scheduleNames()), ", "))
@@ -128,11 +136,17 @@ func (o *sampleOptions) bindDrawing(c *cobra.Command) {
 	f.Float64Var(&o.grid.rho, "rho", 0, "exponent of the karras schedule (default: the model's)")
 	o.grid.bindLists(f)
 	o.bindSolver(c)
-	f.StringVar(&o.skip, "skip", "", "skip weights: 0.7 for all, 0.55:1 from the deepest to the finest, or a list (default: the model's)")
+	f.StringVar(&o.skip, "skip", "", "skip `WEIGHTS`, as above (default: the model's)")
 
 	f.Float64Var(&o.guidance, "guidance", o.guidance, "guidance `W`: gnet + W (model - gnet); 1 is none")
 	f.StringVar(&o.gnet, "gnet", "", "guiding `MODEL` (default: the model itself without a class)")
 	f.StringVar(&o.interval, "guidance-interval", "", "guide only at noise levels `LO,HI`")
+	f.StringVar(&o.method, "guidance-method", o.method, "cfg, or cfg++ whose steps add back the noise that the guiding model sees (W 0 to 1, ddim and euler-ancestral)")
+	f.StringVar(&o.rescale, "guidance-rescale", "", "bring the contrast of guided predictions back by `PHI`, 0 to 1, measured in v, or PHI:epsilon, PHI:denoised")
+	f.StringVar(&o.threshold, "threshold", o.threshold, "limit estimates of the picture: none, static (to the range of pictures), dynamic or dynamic:QUANTILE")
+	c.RegisterFlagCompletionFunc("rng", completeWith(rngNames()))
+	c.RegisterFlagCompletionFunc("guidance-method", completeWith([]string{"cfg", "cfg++"}))
+	c.RegisterFlagCompletionFunc("threshold", completeWith([]string{"none", "static", "dynamic"}))
 	c.RegisterFlagCompletionFunc("sampler", completeWith(samplerNames()))
 	c.RegisterFlagCompletionFunc("schedule", completeWith(scheduleNames()))
 }
@@ -181,6 +195,9 @@ func (o *sampleOptions) contradictions(f *pflag.FlagSet) error {
 	if err := conflicts(f, "skip-existing", "grid", "npz", "trace", "animate"); err != nil {
 		return withHint(err, "files of all pictures need them all drawn")
 	}
+	if err := conflict(f, "rng", "noise"); err != nil {
+		return err
+	}
 	if err := o.grid.contradictions(f); err != nil {
 		return err
 	}
@@ -195,14 +212,15 @@ func (o *sampleOptions) contradictions(f *pflag.FlagSet) error {
 		return usagef("--scale is %d, want 1 to 64", o.scale)
 	case f.Changed("columns") && o.columns < 1:
 		return usagef("--columns is %d, want 1 or more", o.columns)
-	case f.Changed("gnet") && !f.Changed("guidance"):
-		return withHint(usagef("--gnet without --guidance has no effect"), "add --guidance W, for example 1.5")
 	case f.Changed("animate-show") && !f.Changed("animate"):
 		return usagef("--animate-show without --animate has no effect")
 	case o.skipExisting && !f.Changed("outdir"):
 		return usagef("--skip-existing without --outdir has no effect")
-	case f.Changed("guidance-interval") && !f.Changed("guidance"):
-		return withHint(usagef("--guidance-interval without --guidance has no effect"), "add --guidance W, for example 1.5")
+	}
+	for _, name := range []string{"gnet", "guidance-interval", "guidance-method", "guidance-rescale"} {
+		if f.Changed(name) && !f.Changed("guidance") {
+			return withHint(usagef("--%s without --guidance has no effect", name), "add --guidance W, for example 1.5")
+		}
 	}
 	for _, name := range []string{"grid", "outdir", "npz", "trace", "animate", "params-from", "noise", "seeds", "sigmas", "timesteps", "class", "skip", "gnet", "restart"} {
 		if f.Changed(name) && f.Lookup(name).Value.String() == "" {

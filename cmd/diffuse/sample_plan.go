@@ -44,7 +44,7 @@ func (o *sampleOptions) plan(u *ui, modelArg string) (*samplePlan, error) {
 func (o *sampleOptions) planDrawing(u *ui, m *model) (*samplePlan, error) {
 	p := &samplePlan{drawing: drawing{model: m}, batch: o.batch, outdir: o.outdir, npz: o.npz, trace: o.trace, picture: o.picture, scale: o.scale,
 		animate: o.animate, animateShow: o.animateShow, preview: o.preview, skipExisting: o.skipExisting, noMetadata: o.noMetadata, flags: o.drawing}
-	for _, step := range []func(*samplePlan) error{o.planSolver, o.planSkips, o.planGuidance} {
+	for _, step := range []func(*samplePlan) error{o.planSolver, o.planSkips, o.planGuidance, o.planThreshold} {
 		if err := step(p); err != nil {
 			return nil, err
 		}
@@ -96,40 +96,7 @@ func (o *sampleOptions) planSkips(p *samplePlan) error {
 	if o.given("skip") {
 		p.skip = o.skip
 	}
-	return p.model.tune(p.skip)
-}
-
-// planGuidance opens the guiding model.
-func (o *sampleOptions) planGuidance(p *samplePlan) error {
-	if !o.given("guidance") {
-		return nil
-	}
-	if math.IsNaN(o.guidance) || math.IsInf(o.guidance, 0) {
-		return usagef("--guidance is %g, want a number", o.guidance)
-	}
-	g := &guide{weight: o.guidance, to: math.Inf(1)}
-	var err error
-	if o.given("guidance-interval") {
-		if g.from, g.to, err = parseInterval(o.interval); err != nil {
-			return usagef("--guidance-interval: %w", err)
-		}
-	}
-	p.guide = g
-	if o.gnet == "" {
-		if p.model.labels == 0 {
-			return withHint(usagef("--guidance: %s has no classes to leave out", p.model.name), "name a guiding model with --gnet")
-		}
-		return nil
-	}
-	if g.model, err = openModel(o.gnet); err != nil {
-		return fmt.Errorf("--gnet: %w", err)
-	}
-	a, b := p.model, g.model
-	if a.channels != b.channels || a.height != b.height || a.width != b.width || b.labels != 0 && a.labels != b.labels {
-		return fmt.Errorf("--gnet: %s draws %d×%d×%d with %d classes, %s %d×%d×%d with %d",
-			b.name, b.channels, b.height, b.width, b.labels, a.name, a.channels, a.height, a.width, a.labels)
-	}
-	return nil
+	return p.model.tune(p.skip, p.sigmas)
 }
 
 // planPictures decides what to draw: seeds or given noise, and the class of each picture.
@@ -140,6 +107,9 @@ func (o *sampleOptions) planPictures(u *ui, p *samplePlan) error {
 		if classes, err = p.model.parseClasses(o.class); err != nil {
 			return err
 		}
+	}
+	if p.rng, err = parseRNG(o.rng); err != nil {
+		return err
 	}
 	var seeds []uint64
 	switch {

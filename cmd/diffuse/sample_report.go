@@ -23,6 +23,7 @@ type sampleReport struct {
 	Steps     int               `json:"steps,omitempty"` // of an adaptive solver, steps and nfe are means and known after the run
 	NFE       int               `json:"nfe,omitempty"`   // network evaluations per picture
 	Sigmas    []float64         `json:"sigmas"`
+	RNG       string            `json:"rng,omitempty"` // absent: diffuse's own
 	Eta       float64           `json:"eta,omitempty"`
 	Order     int               `json:"order,omitempty"`
 	Variant   string            `json:"variant,omitempty"`
@@ -33,6 +34,7 @@ type sampleReport struct {
 	Churn     *churnReport      `json:"churn,omitempty"`
 	Skip      string            `json:"skip,omitempty"`
 	Guidance  *guideReport      `json:"guidance,omitempty"`
+	Threshold string            `json:"threshold,omitempty"`
 	Height    int               `json:"height"`
 	Width     int               `json:"width"`
 	Channels  int               `json:"channels"`
@@ -92,10 +94,12 @@ func (p *samplePlan) solverMore() *solverMore {
 }
 
 type guideReport struct {
-	Weight float64  `json:"weight"`
-	Model  string   `json:"gnet,omitempty"` // empty: the model itself without a class
-	From   float64  `json:"from"`
-	To     *float64 `json:"to,omitempty"` // absent: no upper limit
+	Weight  float64  `json:"weight"`
+	Model   string   `json:"gnet,omitempty"` // empty: the model itself without a class
+	From    float64  `json:"from"`
+	To      *float64 `json:"to,omitempty"`      // absent: no upper limit
+	Method  string   `json:"method,omitempty"`  // absent: cfg
+	Rescale string   `json:"rescale,omitempty"` // as --guidance-rescale reads it
 }
 
 type outputs struct {
@@ -112,8 +116,11 @@ func (p *samplePlan) report(pictures []picture) sampleReport {
 	r := sampleReport{
 		Version: v.Version, Kernels: v.Kernels, Model: p.model.name, ModelSHA: p.model.sha,
 		Sampler: p.sampler.Name, Steps: p.steps(), NFE: p.nfe, Sigmas: p.sigmas,
-		Eta: p.options.Eta, Order: p.options.Order, Variant: p.options.Variant, R: p.options.R, Solver: p.solverMore(), Skip: p.skip,
+		Eta: p.options.Eta, Order: p.options.Order, Variant: p.options.Variant, R: p.options.R, Solver: p.solverMore(), Skip: p.skip, Threshold: p.limit.String(),
 		Height: p.model.height, Width: p.model.width, Channels: p.model.channels, Pictures: len(pictures), Noise: p.given != nil,
+	}
+	if p.given == nil && p.rng.kind != "diffuse" {
+		r.RNG = p.rng.String()
 	}
 	if o := p.options; o.Churn > 0 || o.NoiseScale != 1 || slices.Contains(p.sampler.Extra, "churn_min") {
 		r.Churn = &churnReport{o.Churn, o.ChurnMin, o.ChurnMax, o.NoiseScale}
@@ -128,12 +135,18 @@ func (p *samplePlan) report(pictures []picture) sampleReport {
 		}
 	}
 	if g := p.guide; g != nil {
-		r.Guidance = &guideReport{Weight: g.weight, From: g.from}
+		r.Guidance = &guideReport{Weight: g.Weight, From: g.From}
 		if g.model != nil {
 			r.Guidance.Model = g.model.name
 		}
-		if to := g.to; to < 1e300 {
+		if to := g.To; to < 1e300 {
 			r.Guidance.To = &to
+		}
+		if g.PlusPlus {
+			r.Guidance.Method = "cfg++"
+		}
+		if g.Rescale != 0 {
+			r.Guidance.Rescale = fmt.Sprintf("%g:%s", g.Rescale, rescaleSpaces[g.Space])
 		}
 	}
 	seeds := make([]uint64, len(pictures))
@@ -288,8 +301,17 @@ func (p *samplePlan) announce(u *ui) error {
 	if p.sampler.OwnLevels && r.Adaptive == nil {
 		say("levels", "%s", formatFloats(p.levels))
 	}
+	if r.RNG != "" {
+		say("rng", "%s", r.RNG)
+	}
 	if r.Skip != "" {
 		say("skip", "%s", r.Skip)
+	}
+	if r.Guidance != nil {
+		say("guidance", "%s", compact(r.Guidance))
+	}
+	if r.Threshold != "" {
+		say("threshold", "%s", r.Threshold)
 	}
 	for _, f := range [][2]string{{"grid", p.picture}, {"outdir", p.outdir}, {"npz", p.npz}, {"trace", p.trace}, {"animate", p.animate}} {
 		if f[1] != "" {
