@@ -27,6 +27,20 @@ func outline(c Config) *Net {
 	return build(c, nil, func(shape ...int) *tensor.Tensor { return &tensor.Tensor{Shape: shape} })
 }
 
+// Parameters returns how many trained parameters a network of this
+// configuration, which must be valid, has. No network is made.
+func (c Config) Parameters() int {
+	count := 0
+	for _, w := range outline(c).Params() {
+		size := 1
+		for _, d := range w.Shape {
+			size *= d
+		}
+		count += size
+	}
+	return count
+}
+
 // build makes the network with tensors from alloc; rng nil leaves the
 // weights as alloc made them.
 func build(c Config, rng *rand.Rand, alloc func(shape ...int) *tensor.Tensor) *Net {

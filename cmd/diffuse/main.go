@@ -1,6 +1,6 @@
 // Command diffuse samples, trains and looks into pixel-space diffusion models on ordinary machines.
 //
-// Each subcommand lives in the file of its name: sample.go, forward.go, train.go, inspect.go, schedule.go. A subcommand is a
+// Each subcommand lives in the file of its name: sample.go, forward.go, train.go, inspect.go, schedule.go, bench.go. A subcommand is a
 // struct of options that flags bind to, a check that refuses contradictions before any work starts, and a run method over plain
 // writers, so that every one of them can be called in a test. Two files are shared by all: ui.go is the tool's one voice (errors,
 // hints, progress, exit codes) and flags.go reads lists and numbers.
@@ -101,6 +101,7 @@ program and writes them to diffuse.png.`,
 		inspectCommand(u),
 		scheduleCommand(u),
 		classifierCommand(u),
+		benchCommand(u),
 		versionCommand(u),
 		completionCommand(u),
 	)

@@ -148,3 +148,13 @@ func adamSIMD(w, m, v, g []float32, c *adamCoefficients) bool {
 	}
 	return true
 }
+
+func peakSIMD(turns int) (sum float32, ok bool) {
+	switch Current() {
+	case AVX512:
+		return peakAVX512(turns), true
+	case AVX2:
+		return peakAVX2(turns), true
+	}
+	return 0, false
+}

@@ -121,3 +121,9 @@ func momentsAVX2(sum, sumsq, x, center *float32, p, c int)
 
 //go:noescape
 func sumsAVX2(sum, x *float32, p, c int)
+
+//go:noescape
+func peakAVX512(turns int) float32
+
+//go:noescape
+func peakAVX2(turns int) float32

@@ -1,0 +1,165 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"diffuse/internal/kernel"
+	"diffuse/schedule"
+	"diffuse/unet"
+	"diffuse/zoo"
+)
+
+type benchOptions struct {
+	model  string
+	config string
+	filter string
+	time   time.Duration
+}
+
+func benchCommand(u *ui) *cobra.Command {
+	o := benchOptions{time: 500 * time.Millisecond}
+	c := &cobra.Command{
+		Use:   "bench [MODEL]",
+		Short: "Measure how fast this machine evaluates and trains a network",
+		Long: `Measure how fast this machine evaluates and trains a network, and print Go
+benchmark lines, which benchstat compares. Without a model or --config, the
+default embedded model is measured.
+
+First comes the peak: multiply-adds in registers, on one thread for every level
+of kernels that this CPU has, then on all threads. What follows is compared with
+it: the whole network at batches of 1, 4 and 16 (the first picture of a process
+apart, since it pays for memory that later ones find ready), a training step with
+a batch of 16, and every distinct convolution, matrix and attention of the
+network, forward at batches of 1 and 16 and backward at 16.
+
+Units: GFLOP/s and peak-% go by the clock and all threads; cpu-ns/op and cpu-peak-%
+by the processor time of this process, and hold on a busy machine too. peak-MB is
+the most memory the process has held so far. layers says how often the shape
+occurs.
+
+` + modelHelp + `
+
+--config measures an architecture with random weights, without a file:
+` + configHelp(),
+		Example: `  diffuse bench
+  diffuse bench --config ddpm-cifar10 --filter 'Network|Train' > new.txt
+  diffuse bench runs/mine --filter 'Layer/.*conv3x3' --time 2s --json`,
+		Args:              between(0, 1, "at most one model"),
+		ValidArgsFunction: completeModel,
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				o.model = args[0]
+			}
+			return runBench(c.Context(), u, o)
+		},
+	}
+	c.Flags().StringVar(&o.config, "config", "", "architecture to measure in place of a model: "+strings.Join(sortedKeys(benchConfigs()), ", "))
+	c.Flags().StringVar(&o.filter, "filter", "", "only benchmarks whose names match this regular expression (the peak is always measured)")
+	c.Flags().DurationVar(&o.time, "time", o.time, "least time for each benchmark")
+	return c
+}
+
+func runBench(ctx context.Context, u *ui, o benchOptions) error {
+	filter, err := regexp.Compile(o.filter)
+	if err != nil {
+		return withHint(usagef("--filter %q: %w", o.filter, err), "regular expressions are Go's: https://pkg.go.dev/regexp/syntax")
+	}
+	if o.time <= 0 {
+		return usagef("--time is %s; it must be more than 0", o.time)
+	}
+	subject, err := benchSubject(o)
+	if err != nil {
+		return err
+	}
+	b := &bencher{ctx: ctx, u: u, filter: filter, time: o.time}
+	return b.run(subject)
+}
+
+// run measures everything that the filter lets through.
+func (b *bencher) run(m benchedModel) error {
+	b.header(m.name)
+	b.peaks()
+	b.networks(m)
+	b.training(m)
+	b.layers(m.Net)
+	switch {
+	case b.ctx.Err() != nil:
+		return fmt.Errorf("benchmarks: %w", errInterrupted)
+	case b.err != nil:
+		return b.err
+	case b.u.json:
+		return b.u.result(map[string]any{"system": version(), "cpu": cpuModel(), "model": m.name, "benchmarks": b.results})
+	}
+	return nil
+}
+
+// A benchedModel is what is measured: a network with its preconditioning, and the word for it.
+type benchedModel struct {
+	unet.Denoiser
+	name string
+}
+
+// benchSubject makes the network that the options ask for.
+func benchSubject(o benchOptions) (benchedModel, error) {
+	if o.config != "" {
+		if o.model != "" {
+			return benchedModel{}, usagef("the model %s and --config contradict each other: give one of them", o.model)
+		}
+		c, ok := benchConfigs()[o.config]
+		if !ok {
+			return benchedModel{}, unknownName("architecture", o.config, sortedKeys(benchConfigs()))
+		}
+		net, err := unet.New(c.Config, rand.New(rand.NewPCG(1, 0)))
+		if err != nil {
+			return benchedModel{}, err
+		}
+		return benchedModel{unet.Denoiser{Net: net, Precond: schedule.EDM(0.5)}, o.config}, nil
+	}
+	if o.model == "" {
+		o.model = zoo.Default
+	}
+	m, err := openModel(o.model)
+	if err != nil {
+		return benchedModel{}, err
+	}
+	if m.net == nil {
+		return benchedModel{}, usagef("the model %s is a formula, not a network: there is nothing to measure", m.name)
+	}
+	return benchedModel{unet.Denoiser{Net: m.net.Net, Precond: m.precond, Height: m.height, Width: m.width}, m.name}, nil
+}
+
+// peakTurns is one call of the loop that finds the peak, some microseconds.
+const peakTurns = 1 << 14
+
+// peaks measures what this CPU can do at most: one thread at every level, then all threads at the level in use.
+func (b *bencher) peaks() {
+	best := kernel.Current()
+	for l := kernel.Generic; l <= best; l++ {
+		b.peak(l, 1)
+	}
+	one := b.cpuPeak
+	b.peak(best, b.threads())
+	b.cpuPeak = one // by processor time, threads that share a core look slower than they are
+}
+
+// peak measures level l on threads threads, and keeps the figures to which others are compared.
+func (b *bencher) peak(l kernel.Level, threads int) {
+	if b.ctx.Err() != nil {
+		return
+	}
+	defer kernel.SetLevel(l)()
+	t := measure(b.time, nil, func() {
+		kernel.For(threads, 1, func(int, int) { kernel.PeakLoop(peakTurns) })
+	})
+	flop := float64(threads) * peakTurns * float64(kernel.PeakTurn())
+	b.peakRate, b.cpuPeak = flop/t.wall, flop/t.cpu
+	b.report(fmt.Sprintf("Peak/level=%s/threads=%d", l, threads), t,
+		figure{flop / t.wall / 1e9, "GFLOP/s"}, figure{t.cpu * 1e9, "cpu-ns/op"})
+}

@@ -1,0 +1,45 @@
+//go:build !noasm
+
+#include "textflag.h"
+
+// func peakAVX2(turns int) float32
+// for i < turns { for each of the 12 sums: s += 0.5 * 1 }
+TEXT ·peakAVX2(SB), NOSPLIT, $0-12
+	MOVQ         turns+0(FP), CX
+	MOVL         $0x3f000000, AX // 0.5
+	VMOVD        AX, X14
+	VBROADCASTSS X14, Y14
+	MOVL         $0x3f800000, AX // 1
+	VMOVD        AX, X15
+	VBROADCASTSS X15, Y15
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	VXORPS       Y5, Y5, Y5
+	VXORPS       Y6, Y6, Y6
+	VXORPS       Y7, Y7, Y7
+	VXORPS       Y8, Y8, Y8
+	VXORPS       Y9, Y9, Y9
+	VXORPS       Y10, Y10, Y10
+	VXORPS       Y11, Y11, Y11
+
+turn:
+	VFMADD231PS Y14, Y15, Y0
+	VFMADD231PS Y14, Y15, Y1
+	VFMADD231PS Y14, Y15, Y2
+	VFMADD231PS Y14, Y15, Y3
+	VFMADD231PS Y14, Y15, Y4
+	VFMADD231PS Y14, Y15, Y5
+	VFMADD231PS Y14, Y15, Y6
+	VFMADD231PS Y14, Y15, Y7
+	VFMADD231PS Y14, Y15, Y8
+	VFMADD231PS Y14, Y15, Y9
+	VFMADD231PS Y14, Y15, Y10
+	VFMADD231PS Y14, Y15, Y11
+	DECQ        CX
+	JNZ         turn
+	VZEROUPPER
+	MOVSS       X0, ret+8(FP)
+	RET
