@@ -63,6 +63,7 @@ occurs.
 	c.Flags().StringVar(&o.config, "config", "", "architecture to measure in place of a model: "+strings.Join(sortedKeys(benchConfigs()), ", "))
 	c.Flags().StringVar(&o.filter, "filter", "", "only benchmarks whose names match this regular expression (the peak is always measured)")
 	c.Flags().DurationVar(&o.time, "time", o.time, "least time for each benchmark")
+	c.AddCommand(benchSamplersCommand(u))
 	return c
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 )
 
 // A tuneLine is a line of a results file: a candidate and the settings it was measured with.
@@ -26,37 +27,51 @@ func (t *tuner) keep(c tuned) error {
 	return nil
 }
 
-// readResults takes the candidates of the same settings from the results file. A line that was cut short, by a full disk say, does not count;
-// a file without any candidate is of another kind, and nothing is added to it.
+// readResults takes the candidates of the same settings from the results file.
 func (t *tuner) readResults() error {
+	list, err := readStored(t.u, t.o.results, t.key, "candidates of diffuse tune", func(c tuned) bool { return c.Skip != "" })
 	t.stored = map[string]tuned{}
-	if t.o.results == "" {
-		return nil
+	for _, c := range list {
+		t.stored[c.Skip] = c
 	}
-	b, err := os.ReadFile(t.o.results)
+	return err
+}
+
+// readStored takes the lines of the same settings from a results file. A line that was cut short, by a full disk say, does not count; a file
+// without any line of the kind is another's, and nothing is added to it. No path, and no file yet, are no lines.
+func readStored[T any](u *ui, path, settings, kind string, valid func(T) bool) ([]T, error) {
+	if path == "" {
+		return nil, nil
+	}
+	b, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return nil, nil
 	}
 	if err != nil {
-		return fmt.Errorf("--results: %w", err)
+		return nil, fmt.Errorf("--results: %w", err)
 	}
+	var same []T
 	others, bad := 0, 0
 	for text := range bytes.Lines(b) {
-		var line tuneLine
-		switch err := json.Unmarshal(text, &line); {
-		case err != nil || line.Skip == "":
+		var value T
+		var of struct {
+			Settings json.RawMessage `json:"settings"`
+		}
+		switch err := errors.Join(json.Unmarshal(text, &value), json.Unmarshal(text, &of)); {
+		case err != nil || !valid(value):
 			bad++
-		case string(line.Settings) == t.key:
-			t.stored[line.Skip] = line.tuned
+		case string(of.Settings) == settings:
+			same = append(same, value)
 		default:
 			others++
 		}
 	}
-	if bad > 0 && len(t.stored)+others == 0 {
-		return withHint(fmt.Errorf("--results %s holds no candidates of diffuse tune", t.o.results), "name another file, or delete this one")
+	if bad > 0 && len(same)+others == 0 {
+		return nil, withHint(fmt.Errorf("--results %s holds no %s", path, kind), "name another file, or delete this one")
 	}
-	if len(t.stored)+others > 0 {
-		t.u.note("%s: %d candidates of these settings, %d of others", t.o.results, len(t.stored), others)
+	if len(same)+others > 0 {
+		what, _, _ := strings.Cut(kind, " ")
+		u.note("%s: %d %s of these settings, %d of others", path, len(same), what, others)
 	}
-	return nil
+	return same, nil
 }
