@@ -12,6 +12,10 @@ func (t tiler) correlate(y, x []float32, p *panels, s convShape, accumulate bool
 		t.correlateNarrow(y, x, p, s, accumulate, init)
 		return
 	}
+	if t.winogradPays(&s) {
+		t.winograd(y, x, p, s, accumulate, init)
+		return
+	}
 	if s.wo%(t.mr/2) == 0 {
 		t.correlateRows(y, x, p, s, accumulate, init)
 		return
