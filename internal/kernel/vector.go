@@ -54,6 +54,28 @@ func MulTo(dst, x, y []float32) {
 	mulToGeneric(dst, x, y)
 }
 
+// MaxTo computes dst[i] = max(x[i], y[i]) for slices of one length; dst may be x or y. NaN wins over every number.
+func MaxTo(dst, x, y []float32) {
+	sameLen("MaxTo", "dst", len(dst), "x", len(x))
+	sameLen("MaxTo", "dst", len(dst), "y", len(y))
+	if len(dst) == 0 || maxSIMD(dst, x, y) {
+		return
+	}
+	maxToGeneric(dst, x, y)
+}
+
+// RectifyStrided replaces the negative ones among rows of cols floats, row r from x[r*stride:], by 0 (ReLU). NaN stays.
+func RectifyStrided(x []float32, stride, rows, cols int) {
+	if rows <= 0 || cols <= 0 {
+		return
+	}
+	needStrided("RectifyStrided", x, stride, x, stride, rows, cols)
+	if rectifySIMD(x, stride, rows, cols) {
+		return
+	}
+	rectifyGeneric(x, stride, rows, cols)
+}
+
 // Lerp computes dst[i] = x[i] + beta*(dst[i]-x[i]), one step of an exponential moving average
 // that keeps the share beta of its past.
 func Lerp(dst, x []float32, beta float32) {

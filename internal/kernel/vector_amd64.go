@@ -148,3 +148,19 @@ func peakSIMD(turns int) (sum float32, ok bool) {
 	}
 	return 0, false
 }
+
+func maxSIMD(dst, x, y []float32) bool {
+	if Current() < AVX2 {
+		return false
+	}
+	maxAVX2(&dst[0], &x[0], &y[0], len(dst))
+	return true
+}
+
+func rectifySIMD(x []float32, stride, rows, cols int) bool {
+	if Current() < AVX2 {
+		return false
+	}
+	rectifyAVX2(&x[0], stride, rows, cols)
+	return true
+}

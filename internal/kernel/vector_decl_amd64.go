@@ -124,3 +124,9 @@ func peakAVX512(turns int) float32
 
 //go:noescape
 func peakAVX2(turns int) float32
+
+//go:noescape
+func maxAVX2(dst, x, y *float32, n int)
+
+//go:noescape
+func rectifyAVX2(x *float32, stride, rows, cols int)

@@ -96,3 +96,18 @@ func addStridedGeneric(dst []float32, dstStride int, src []float32, srcStride, r
 		axpyGeneric(dst[r*dstStride:r*dstStride+cols], a, src[r*srcStride:r*srcStride+cols])
 	}
 }
+
+func maxToGeneric(dst, x, y []float32) {
+	for i, v := range x {
+		dst[i] = max(v, y[i])
+	}
+}
+
+func rectifyGeneric(x []float32, stride, rows, cols int) {
+	for r := range rows {
+		row := x[r*stride : r*stride+cols]
+		for i, v := range row {
+			row[i] = max(v, 0)
+		}
+	}
+}

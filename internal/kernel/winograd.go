@@ -59,7 +59,7 @@ type winogradJob struct {
 	t            tiler
 	s            *convShape
 	y, x         []float32
-	accumulate   bool
+	epilogue     epilogue
 	bias         []float32 // one padded row
 	down, across int       // tiles of a picture
 	panel        panels    // the shape of one place's weights
@@ -77,9 +77,9 @@ func apart(n int) int { return (n+1023)/1024*1024 + 16 }
 // winograd is correlate by Winograd's method. Tiles are transformed, multiplied and transformed back. Where few weights serve many tiles,
 // each task does all of this for a few tiles; otherwise some hundred tiles at a time go through one phase after the other, each
 // spread over the processors.
-func (t tiler) winograd(y, x []float32, p *panels, s convShape, accumulate bool, init []float32) {
+func (t tiler) winograd(y, x []float32, p *panels, s convShape, e epilogue) {
 	ld := p.count * t.nr
-	j := winogradJob{t: t, s: &s, y: y, x: x, accumulate: accumulate, panel: panels{k: s.cin, n: ld, nr: t.nr, count: p.count}}
+	j := winogradJob{t: t, s: &s, y: y, x: x, epilogue: e, panel: panels{k: s.cin, n: ld, nr: t.nr, count: p.count}}
 	j.down, j.across = s.winogradTiles()
 	j.weightStep = apart(s.cin * ld)
 	tiles := s.n * j.down * j.across
@@ -87,7 +87,7 @@ func (t tiler) winograd(y, x []float32, p *panels, s convShape, accumulate bool,
 	defer weights.release()
 	defer bias.release()
 	j.weights, j.bias = weights.f, bias.f
-	clear(bias.f[copy(bias.f, init):])
+	clear(bias.f[copy(bias.f, e.init):])
 	small := winogradPlaces*tiles*s.cin*ld < serialWork
 	spread := func(tasks int, f func(i0, i1 int)) {
 		grain := 1
@@ -201,7 +201,7 @@ func (j *winogradJob) multiply(tiles, i0, i1 int) {
 		p := j.panel
 		p.buf.f = j.weights[i*j.weightStep:][:j.s.cin*ld]
 		in := rowsA(j.patches[i*j.patchStep:], 0, j.s.cin, 1, j.s.cin)
-		j.t.block(j.products[i*j.productStep:], ld, in, 0, rows, rows, &p, 0, p.count, false, nil)
+		j.t.block(j.products[i*j.productStep:], ld, in, 0, rows, rows, &p, 0, p.count, epilogue{})
 	}
 }
 
@@ -212,18 +212,24 @@ func (j *winogradJob) store(first, t0, t1 int) {
 	defer edge.release()
 	for tile := t0; tile < t1; tile++ {
 		n, i0, j0 := j.place(tile)
-		out := j.y[((n*s.ho+i0)*s.wo+j0)*s.cout:]
+		out := j.y[((n*s.ho+i0)*s.wo+j0)*s.ldy:]
 		m := j.products[(tile-first)*ld:]
-		rows, run := min(winogradTile, s.ho-i0), min(winogradTile, s.wo-j0)*s.cout
-		if !j.accumulate && rows == winogradTile && run == winogradTile*s.cout {
-			winogradOutput(out, m, j.bias, s.wo*s.cout, s.cout, j.productStep, s.cout)
-			continue
-		}
-		winogradOutput(edge.f, m, j.bias, winogradTile*s.cout, s.cout, j.productStep, s.cout)
-		if j.accumulate {
-			AddStrided(out, s.wo*s.cout, edge.f, winogradTile*s.cout, rows, run, 1)
+		rows, cols := min(winogradTile, s.ho-i0), min(winogradTile, s.wo-j0)
+		if !j.epilogue.accumulate && rows == winogradTile && cols == winogradTile {
+			winogradOutput(out, m, j.bias, s.wo*s.ldy, s.ldy, j.productStep, s.cout)
 		} else {
-			CopyStrided(out, s.wo*s.cout, edge.f, winogradTile*s.cout, rows, run)
+			winogradOutput(edge.f, m, j.bias, winogradTile*s.cout, s.cout, j.productStep, s.cout)
+			for i := range rows {
+				dst, src := out[i*s.wo*s.ldy:], edge.f[i*winogradTile*s.cout:]
+				if j.epilogue.accumulate {
+					AddStrided(dst, s.ldy, src, s.cout, cols, s.cout, 1)
+				} else {
+					CopyStrided(dst, s.ldy, src, s.cout, cols, s.cout)
+				}
+			}
+		}
+		for i := range rows {
+			j.epilogue.finish(out[i*s.wo*s.ldy:], s.ldy, cols, 0, s.cout)
 		}
 	}
 }

@@ -74,12 +74,11 @@ func TestWinograd(t *testing.T) {
 			want := reference(x, w, &s)
 			y, whole := banded(s.outputs())
 			for _, c := range []struct {
-				name       string
-				accumulate bool
-				init       []float32
-			}{{"plain", false, nil}, {"bias", false, init}, {"added", true, nil}} {
+				name string
+				epilogue
+			}{{"plain", epilogue{}}, {"bias", epilogue{init: init}}, {"added", epilogue{accumulate: true}}, {"rectified", epilogue{init: init, rectify: true}}} {
 				copy(y, start)
-				tl.winograd(y, x, p, s, c.accumulate, c.init)
+				tl.winograd(y, x, p, s, c.epilogue)
 				var e, n float64
 				for i, v := range y {
 					r := want[i]
@@ -88,6 +87,9 @@ func TestWinograd(t *testing.T) {
 					}
 					if c.init != nil {
 						r += float64(bias[i%g.Cout])
+					}
+					if c.rectify {
+						r = max(r, 0)
 					}
 					d := float64(v) - r
 					e, n = e+d*d, n+r*r
@@ -172,13 +174,13 @@ func TestWinogradBytes(t *testing.T) {
 			x, w := normals(rng, s.inputs()), normals(rng, s.weights())
 			p := tl.panelsOf(w, 9*s.cin, s.cout, s.cout, false, 1)
 			want, got := make([]float32, s.outputs()), make([]float32, s.outputs())
-			tl.winograd(want, x, p, s, false, nil)
+			tl.winograd(want, x, p, s, epilogue{})
 			for _, procs := range []int{1, 2, 4} {
 				old := runtime.GOMAXPROCS(procs)
 				one := s
 				one.n = 1
 				for n := range s.n {
-					tl.winograd(got[n*one.outputs():][:one.outputs()], x[n*one.inputs():], p, one, false, nil)
+					tl.winograd(got[n*one.outputs():][:one.outputs()], x[n*one.inputs():], p, one, epilogue{})
 				}
 				runtime.GOMAXPROCS(old)
 				for i, v := range got {
@@ -208,13 +210,13 @@ func BenchmarkWinograd(b *testing.B) {
 		if s.wo%(tl.mr/2) == 0 {
 			direct = tl.correlateRows
 		}
-		for name, f := range map[string]func(y, x []float32, p *panels, s convShape, accumulate bool, init []float32){
+		for name, f := range map[string]func(y, x []float32, p *panels, s convShape, e epilogue){
 			"direct": direct, "winograd": tl.winograd,
 		} {
 			b.Run(fmt.Sprintf("N=%d/%dx%dx%d->%d/%s", g.N, g.H, g.W, g.Cin, g.Cout, name), func(b *testing.B) {
 				for b.Loop() {
 					p := tl.panelsOf(w, 9*s.cin, s.cout, s.cout, false, s.n*s.ho*s.wo)
-					f(y, x, p, s, false, nil)
+					f(y, x, p, s, epilogue{})
 					p.release()
 				}
 				b.ReportMetric(2*float64(s.outputs()*9*s.cin)*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
