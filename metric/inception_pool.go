@@ -6,18 +6,26 @@ import "diffuse/internal/kernel"
 //
 //	y[n][i][j][at+c] = max over ky, kx in 0..3 of x[n][i*stride+ky-pad][j*stride+kx-pad][c]
 //
-// NaN wins over every number.
+// NaN wins over every number. Rows come first, then columns.
 func maxPool3(y activations, at int, x activations, stride, pad int) {
+	run := x.w * x.c
 	eachRow(y, x.c, func(n, i int) {
 		y0, y1 := max(0, i*stride-pad), min(x.h, i*stride-pad+3)
+		rows := x.data[(n*x.h+y0)*run : (n*x.h+y1)*run]
+		if y1-y0 > 1 {
+			most := make([]float32, run)
+			kernel.MaxTo(most, rows[:run], rows[run:2*run])
+			for r := 2; r < y1-y0; r++ {
+				kernel.MaxTo(most, most, rows[r*run:(r+1)*run])
+			}
+			rows = most
+		}
 		for j := range y.w {
 			x0, x1 := max(0, j*stride-pad), min(x.w, j*stride-pad+3)
 			out := y.data[((n*y.h+i)*y.w+j)*y.c+at:][:x.c]
-			copy(out, x.data[((n*x.h+y0)*x.w+x0)*x.c:])
-			for yy := y0; yy < y1; yy++ {
-				for xx := x0; xx < x1; xx++ {
-					kernel.MaxTo(out, out, x.data[((n*x.h+yy)*x.w+xx)*x.c:][:len(out)])
-				}
+			copy(out, rows[x0*x.c:])
+			for xx := x0 + 1; xx < x1; xx++ {
+				kernel.MaxTo(out, out, rows[xx*x.c:(xx+1)*x.c])
 			}
 		}
 	})
@@ -50,6 +58,9 @@ func averagePool3(y activations, at int, x activations) {
 		}
 	})
 }
+
+// elementGrain is about how many values a task of an element-wise loop handles.
+const elementGrain = 1 << 14
 
 // eachRow calls f for every row i of every picture n of y, of whose channels c are at stake.
 func eachRow(y activations, c int, f func(n, i int)) {

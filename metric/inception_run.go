@@ -64,14 +64,14 @@ func (s *stage) run(x activations, ws *workspace) activations {
 			o := &b.chain[i]
 			_, h, w := o.shape(z)
 			next := ws.take(z.n, h, w, o.cout)
-			o.into(next, 0, z, ws)
+			o.into(next, 0, z)
 			if i > 0 {
 				ws.give(z)
 			}
 			z = next
 		}
 		for i := range b.ends {
-			b.ends[i].into(y, at, z, ws)
+			b.ends[i].into(y, at, z)
 			at += b.ends[i].cout
 		}
 		if len(b.chain) > 0 {
@@ -88,7 +88,7 @@ func (o *op) shape(x activations) (g kernel.Conv, h, w int) {
 }
 
 // into writes o's output for x to the channels from at on of y.
-func (o *op) into(y activations, at int, x activations, ws *workspace) {
+func (o *op) into(y activations, at int, x activations) {
 	switch o.pool {
 	case maxPool:
 		maxPool3(y, at, x, o.stride, o.padH)
@@ -97,41 +97,6 @@ func (o *op) into(y activations, at int, x activations, ws *workspace) {
 		averagePool3(y, at, x)
 		return
 	}
-	g, h, w := o.shape(x)
-	if o.cout == y.c {
-		kernel.ConvForward(y.data, x.data, o.weights, o.bias, g)
-		relu(y, 0, y)
-		return
-	}
-	z := ws.take(x.n, h, w, o.cout)
-	kernel.ConvForward(z.data, x.data, o.weights, o.bias, g)
-	relu(y, at, z)
-	ws.give(z)
-}
-
-// elementGrain is about how many values a task of an element-wise loop handles.
-const elementGrain = 1 << 14
-
-// relu copies x to the channels from at on of y, with 0 in place of negative values; y may be x. NaN stays.
-func relu(y activations, at int, x activations) {
-	kernel.For(x.n*x.h*x.w, elementGrain/x.c+1, func(p0, p1 int) {
-		if x.c == y.c { // one run
-			rectify(y.data[p0*y.c:p1*y.c], x.data[p0*x.c:p1*x.c])
-			return
-		}
-		for p := p0; p < p1; p++ {
-			rectify(y.data[p*y.c+at:][:x.c], x.data[p*x.c:(p+1)*x.c])
-		}
-	})
-}
-
-// zeros are what rectify compares with; they stay in the first-level cache.
-var zeros [1024]float32
-
-// rectify sets dst to max(x, 0).
-func rectify(dst, x []float32) {
-	for i := 0; i < len(x); i += len(zeros) {
-		n := min(len(zeros), len(x)-i)
-		kernel.MaxTo(dst[i:i+n], x[i:i+n], zeros[:n])
-	}
+	g, _, _ := o.shape(x)
+	kernel.ConvForwardInto(y.data[at:], y.c, x.data, o.weights, o.bias, true, g)
 }

@@ -21,8 +21,20 @@ func (g Conv) OutW() int { return (g.W+2*g.PadW-g.KW)/g.Stride + 1 }
 // where x outside the picture is 0; the sum runs in that order and starts from the bias. It panics if the shapes do
 // not fit.
 func ConvForward(y, x, w, bias []float32, g Conv) {
+	ConvForwardInto(y, g.Cout, x, w, bias, false, g)
+}
+
+// ConvForwardInto is ConvForward for output pixels that are ldy ≥ Cout floats apart, so that several convolutions can write side by side
+// what others concatenate; the floats between are left alone. With rectify, negative results become 0 (ReLU; NaN stays).
+func ConvForwardInto(y []float32, ldy int, x, w, bias []float32, rectify bool, g Conv) {
 	s := g.shape("ConvForward")
-	g.need("ConvForward", "y", y, s.outputs())
+	if ldy < g.Cout {
+		panic(fmt.Sprintf("kernel: ConvForward: pixels of y %d floats apart for %+v", ldy, g))
+	}
+	s.ldy = ldy
+	if g.N > 0 {
+		g.need("ConvForward", "y", y, (s.n*s.ho*s.wo-1)*ldy+s.cout)
+	}
 	g.need("ConvForward", "x", x, s.inputs())
 	g.need("ConvForward", "w", w, s.weights())
 	if bias != nil {
@@ -35,13 +47,13 @@ func ConvForward(y, x, w, bias []float32, g Conv) {
 	p := t.panelsOf(w, s.kh*s.kw*s.cin, s.cout, s.cout, false, s.n*s.ho*s.wo)
 	defer p.release()
 	if bias == nil {
-		t.correlate(y, x, p, s, false, nil)
+		t.correlate(y, x, p, s, epilogue{rectify: rectify})
 		return
 	}
 	start := borrow(p.count * t.nr)
 	defer start.release()
 	clear(start.f[copy(start.f, bias[:g.Cout]):])
-	t.correlate(y, x, p, s, false, start.f)
+	t.correlate(y, x, p, s, epilogue{init: start.f, rectify: rectify})
 }
 
 // ConvInputGrad adds to dx (N×H×W×Cin) the gradient with respect to x of the loss whose gradient with respect to y is
@@ -66,7 +78,7 @@ func ConvInputGrad(dx, dy, w []float32, g Conv) {
 	// At stride 1 it is the convolution of dy with the weights turned by 180° and transposed.
 	p := t.flippedPanels(w, s)
 	defer p.release()
-	t.correlate(dx, dy, p, s.flipped(), true, nil)
+	t.correlate(dx, dy, p, s.flipped(), epilogue{accumulate: true})
 }
 
 // ConvWeightGrad adds to dw (KH×KW×Cin×Cout) and dbias (Cout) the gradients with respect to the weights and the bias of
@@ -97,9 +109,9 @@ func ConvWeightGrad(dw, dbias, dy, x []float32, g Conv) {
 }
 
 // convShape is Conv with the derived sizes, and a padding of its own for each direction (rows above, columns to the
-// left; below and to the right it is whatever the output needs).
+// left; below and to the right it is whatever the output needs). Pixels of the output are ldy floats apart.
 type convShape struct {
-	n, h, w, cin, cout, kh, kw, stride, padH, padW, ho, wo int
+	n, h, w, cin, cout, kh, kw, stride, padH, padW, ho, wo, ldy int
 }
 
 // shape checks g.
@@ -108,7 +120,7 @@ func (g Conv) shape(what string) convShape {
 		g.H+2*g.PadH < g.KH || g.W+2*g.PadW < g.KW {
 		panic(fmt.Sprintf("kernel: %s: impossible shape %+v", what, g))
 	}
-	return convShape{g.N, g.H, g.W, g.Cin, g.Cout, g.KH, g.KW, g.Stride, g.PadH, g.PadW, g.OutH(), g.OutW()}
+	return convShape{g.N, g.H, g.W, g.Cin, g.Cout, g.KH, g.KW, g.Stride, g.PadH, g.PadW, g.OutH(), g.OutW(), g.Cout}
 }
 
 // need panics unless the operand called name has at least n floats.
@@ -129,7 +141,7 @@ func (s *convShape) pointwise() bool {
 
 // flipped is the shape of the convolution that computes the input gradient from dy, at stride 1.
 func (s *convShape) flipped() convShape {
-	return convShape{s.n, s.ho, s.wo, s.cout, s.cin, s.kh, s.kw, 1, s.kh - 1 - s.padH, s.kw - 1 - s.padW, s.h, s.w}
+	return convShape{s.n, s.ho, s.wo, s.cout, s.cin, s.kh, s.kw, 1, s.kh - 1 - s.padH, s.kw - 1 - s.padW, s.h, s.w, s.cin}
 }
 
 // flippedPanels packs the weights as flipped needs them: row (ky, kx, o), column c holds w[KH-1-ky][KW-1-kx][c][o].

@@ -1,22 +1,25 @@
 package kernel
 
-// correlate computes y = init + x∗B for weights packed as panels of (kh·kw·cin)×cout, or y += x∗B if accumulate; init
-// is one padded row of biases, or nil.
-func (t tiler) correlate(y, x []float32, p *panels, s convShape, accumulate bool, init []float32) {
+// correlate computes y = x∗B with the epilogue e for weights packed as panels of (kh·kw·cin)×cout.
+func (t tiler) correlate(y, x []float32, p *panels, s convShape, e epilogue) {
 	if s.pointwise() {
 		in := rowsA(x, 0, s.cin, 1, s.cin)
-		t.matrix(y, s.cout, in, s.n*s.ho*s.wo, p, accumulate, init)
+		t.matrix(y, s.ldy, in, s.n*s.ho*s.wo, p, e)
 		return
 	}
 	if t.narrow(&s) {
-		t.correlateNarrow(y, x, p, s, accumulate, init)
+		t.correlateNarrow(y, x, p, s, e)
+		return
+	}
+	if t.winogradPays(&s) {
+		t.winograd(y, x, p, s, e)
 		return
 	}
 	if s.wo%(t.mr/2) == 0 {
-		t.correlateRows(y, x, p, s, accumulate, init)
+		t.correlateRows(y, x, p, s, e)
 		return
 	}
-	t.correlateColumns(y, x, p, s, accumulate, init)
+	t.correlateColumns(y, x, p, s, e)
 }
 
 // blockFloats is the size that a task's share of the input should not exceed, so that it stays in the second-level cache.
@@ -24,7 +27,7 @@ const blockFloats = 1 << 16
 
 // correlateRows is for widths that are a multiple of half a tile: then each half of a tile lies in one row of
 // pixels, whose patches start a constant distance apart in the padded picture, and no patches need be copied.
-func (t tiler) correlateRows(y, x []float32, p *panels, s convShape, accumulate bool, init []float32) {
+func (t tiler) correlateRows(y, x []float32, p *panels, s convShape, e epilogue) {
 	pitch := s.pitch()
 	rows := s.n * s.ho // output rows of the whole batch
 	grain := max(1, blockFloats/(pitch*s.stride))
@@ -45,7 +48,7 @@ func (t tiler) correlateRows(y, x []float32, p *panels, s convShape, accumulate 
 	For(((rows-1)/grain+1)*across, 1, func(i0, i1 int) {
 		for i := i0; i < i1; i++ {
 			r0, p0 := i/across*grain, i%across*cols
-			t.rowBlock(y, x, p, &s, r0, min(r0+grain, rows), p0, min(p0+cols, p.count), accumulate, init)
+			t.rowBlock(y, x, p, &s, r0, min(r0+grain, rows), p0, min(p0+cols, p.count), e)
 		}
 	})
 }
@@ -57,7 +60,7 @@ func (t tiler) work(s *convShape) int { return s.outputs() * s.kh * s.kw * s.cin
 func (s *convShape) pitch() int { return ((s.wo-1)*s.stride + s.kw) * s.cin }
 
 // rowBlock computes the output rows [r0, r1), counted over the batch, for the panels [p0, p1).
-func (t tiler) rowBlock(y, x []float32, p *panels, s *convShape, r0, r1, p0, p1 int, accumulate bool, init []float32) {
+func (t tiler) rowBlock(y, x []float32, p *panels, s *convShape, r0, r1, p0, p1 int, e epilogue) {
 	pitch, half := s.pitch(), t.mr/2
 	groups := s.wo / half // halves of a tile in a row of pixels
 	pic := borrow(s.paddedRows(r0, r1) * pitch)
@@ -82,16 +85,17 @@ func (t tiler) rowBlock(y, x []float32, p *panels, s *convShape, r0, r1, p0, p1 
 		b, bs := p.panel(j)
 		cols := min(t.nr, p.n-j*t.nr)
 		var start []float32
-		if init != nil {
-			start = init[j*t.nr : (j+1)*t.nr]
+		if e.init != nil {
+			start = e.init[j*t.nr : (j+1)*t.nr]
 		}
 		for g := 0; g < total; g += 2 {
 			a.off = at(g)
 			a.off2 = at(min(g+1, total-1))
-			c := y[(r0*s.wo+g*half)*s.cout+j*t.nr:]
-			t.put(&a, b, bs, accumulate, start, c, s.cout, 0, min(2, total-g)*half, cols)
+			c := y[(r0*s.wo+g*half)*s.ldy+j*t.nr:]
+			t.put(&a, b, bs, e.accumulate, start, c, s.ldy, 0, min(2, total-g)*half, cols)
 		}
 	}
+	e.finish(y[r0*s.wo*s.ldy:], s.ldy, (r1-r0)*s.wo, p0*t.nr, min(p1*t.nr, p.n))
 }
 
 // paddedRows returns how many rows of padded picture the output rows [r0, r1), counted over the batch, read.
@@ -124,7 +128,7 @@ func (s *convShape) pad(dst, x []float32, y0, rows int) {
 }
 
 // correlateColumns is for every other width: a block of pixels' patches is copied out ("im2col"), then multiplied.
-func (t tiler) correlateColumns(y, x []float32, p *panels, s convShape, accumulate bool, init []float32) {
+func (t tiler) correlateColumns(y, x []float32, p *panels, s convShape, e epilogue) {
 	k := s.kh * s.kw * s.cin
 	pixels := s.n * s.ho * s.wo
 	tiles := (pixels-1)/t.mr + 1
@@ -147,7 +151,7 @@ func (t tiler) correlateColumns(y, x []float32, p *panels, s convShape, accumula
 			r1 := min(r0+rows*t.mr, pixels)
 			s.columns(col.f, k, x, r0, r1)
 			in := rowsA(col.f, 0, k, 1, k)
-			t.block(y[r0*s.cout:], s.cout, in, 0, r1-r0, r1-r0, p, p0, min(p0+cols, p.count), accumulate, init)
+			t.block(y[r0*s.ldy:], s.ldy, in, 0, r1-r0, r1-r0, p, p0, min(p0+cols, p.count), e)
 		}
 	})
 }

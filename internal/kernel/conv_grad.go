@@ -16,7 +16,7 @@ func (t tiler) scatterGrad(dx, dy, w []float32, s convShape) {
 			for i := 0; i < s.ho; i += rows {
 				end := min(i+rows, s.ho)
 				in := rowsA(dy, (n*s.ho+i)*s.wo*s.cout, s.cout, 1, s.cout)
-				t.matrix(col.f, k, in, (end-i)*s.wo, p, false, nil)
+				t.matrix(col.f, k, in, (end-i)*s.wo, p, epilogue{})
 				s.addColumns(pic, col.f, i, end)
 			}
 		}

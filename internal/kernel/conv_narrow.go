@@ -14,7 +14,7 @@ func (t tiler) narrow(s *convShape) bool {
 func (t tiler) strips(n int) int { return (n + t.nr - 1) / t.nr }
 
 // correlateNarrow is correlate for narrow shapes.
-func (t tiler) correlateNarrow(y, x []float32, p *panels, s convShape, accumulate bool, init []float32) {
+func (t tiler) correlateNarrow(y, x []float32, p *panels, s convShape, e epilogue) {
 	q := t.tapPanels(p, &s)
 	defer q.release()
 	ld := q.n
@@ -36,9 +36,9 @@ func (t tiler) correlateNarrow(y, x []float32, p *panels, s convShape, accumulat
 			y0, y1 := max(0, i0-s.padH), min(s.h, i1-1-s.padH+s.kh) // the input rows that matter
 			if m := (y1 - y0) * s.w; m > 0 {
 				in := rowsA(x, (n*s.h+y0)*s.w*s.cin, s.cin, 1, s.cin)
-				t.block(z.f, ld, in, 0, m, m, q, 0, q.count, false, nil)
+				t.block(z.f, ld, in, 0, m, m, q, 0, q.count, epilogue{})
 			}
-			s.collect(y[n*s.ho*s.wo*s.cout:], z.f, ld, y0, y1, i0, i1, accumulate, init)
+			s.collect(y[n*s.ho*s.wo*s.ldy:], z.f, ld, y0, y1, i0, i1, e)
 		}
 	})
 }
@@ -63,14 +63,14 @@ func (t tiler) tapPanels(p *panels, s *convShape) *panels {
 
 // collect adds, for the output rows [i0, i1) of one picture y, the contributions z of the input rows [y0, y1), in the order
 // of the taps.
-func (s *convShape) collect(y, z []float32, ld, y0, y1, i0, i1 int, accumulate bool, init []float32) {
+func (s *convShape) collect(y, z []float32, ld, y0, y1, i0, i1 int, e epilogue) {
 	for i := i0; i < i1; i++ {
 		for j := range s.wo {
-			out := y[(i*s.wo+j)*s.cout:][:s.cout]
+			out := y[(i*s.wo+j)*s.ldy:][:s.cout]
 			switch {
-			case accumulate:
-			case init != nil:
-				copy(out, init)
+			case e.accumulate:
+			case e.init != nil:
+				copy(out, e.init)
 			default:
 				clear(out)
 			}
@@ -99,6 +99,7 @@ func (s *convShape) collect(y, z []float32, ld, y0, y1, i0, i1 int, accumulate b
 				}
 			}
 		}
+		e.finish(y[i*s.wo*s.ldy:], s.ldy, s.wo, 0, s.cout)
 	}
 }
 
@@ -128,7 +129,7 @@ func (t tiler) weightGradNarrow(dw, dy, x []float32, s convShape) {
 		})
 		q.k = count * pixels
 		in := rowsA(x, n0*pixels*s.cin, 1, s.cin, q.k)
-		t.matrix(total.f, q.n, in, s.cin, &q, true, nil)
+		t.matrix(total.f, q.n, in, s.cin, &q, epilogue{accumulate: true})
 	}
 	for tap := range taps {
 		for c := range s.cin {

@@ -155,6 +155,33 @@ func TestConv(t *testing.T) {
 	})
 }
 
+// TestConvInto: a convolution between other channels, with ReLU, has the numbers of the plain one and writes to nothing else.
+func TestConvInto(t *testing.T) {
+	eachLevel(t, func(t *testing.T) {
+		for _, g := range append(convShapes, kernel.Conv{N: 2, H: 15, W: 17, Cin: 16, Cout: 24, KH: 3, KW: 3, Stride: 1, PadH: 1, PadW: 1}) {
+			d := newConvData(g)
+			kernel.ConvForward(d.y, d.x, d.w, d.bias, g)
+			pixels, ldy := g.N*g.OutH()*g.OutW(), g.Cout+5
+			for _, rectify := range []bool{false, true} {
+				wide, check := guarded(max(0, (pixels-1)*ldy+g.Cout))
+				want := make([]float32, len(wide))
+				for i := range want {
+					want[i] = guard
+					if c := i % ldy; c < g.Cout {
+						want[i] = d.y[i/ldy*g.Cout+c]
+						if rectify {
+							want[i] = max(0, want[i])
+						}
+					}
+				}
+				kernel.ConvForwardInto(wide, ldy, d.x, d.w, d.bias, rectify, g)
+				sameNumbers(t, fmt.Sprintf("%+v rectify %v", g, rectify), wide, want)
+				check(t)
+			}
+		}
+	})
+}
+
 // TestConvBytes: a picture's bytes are the same alone, in any place of a batch, and on any number of threads; the
 // weight gradient's do not depend on threads.
 func TestConvBytes(t *testing.T) {
@@ -163,6 +190,7 @@ func TestConvBytes(t *testing.T) {
 		{N: 5, H: 7, W: 7, Cin: 40, Cout: 64, KH: 3, KW: 3, Stride: 1, PadH: 1, PadW: 1},
 		{N: 5, H: 8, W: 8, Cin: 24, Cout: 40, KH: 3, KW: 3, Stride: 1, PadH: 1, PadW: 1},
 		{N: 5, H: 14, W: 14, Cin: 24, Cout: 40, KH: 3, KW: 3, Stride: 2, PadH: 1, PadW: 1},
+		{N: 5, H: 16, W: 18, Cin: 16, Cout: 40, KH: 3, KW: 3, Stride: 1, PadH: 1, PadW: 1}, // Winograd
 		{N: 5, H: 9, W: 9, Cin: 64, Cout: 96, KH: 1, KW: 1, Stride: 1},
 		{N: 5, H: 17, W: 17, Cin: 24, Cout: 40, KH: 1, KW: 7, Stride: 1, PadW: 3},
 		{N: 5, H: 12, W: 12, Cin: 24, Cout: 40, KH: 7, KW: 1, Stride: 1, PadH: 3},
@@ -204,6 +232,7 @@ func TestConvPanics(t *testing.T) {
 	mustPanic(t, "short w", "w has 53 floats", func() { kernel.ConvInputGrad(s, s, s[:53], g) })
 	mustPanic(t, "short bias", "bias has 2 floats", func() { kernel.ConvForward(s, s, s, s[:2], g) })
 	mustPanic(t, "short dbias", "dbias has 2 floats", func() { kernel.ConvWeightGrad(s, s[:2], s, s, g) })
+	mustPanic(t, "narrow y", "pixels of y 2 floats apart", func() { kernel.ConvForwardInto(s, 2, s, s, nil, false, g) })
 	g.Stride = 0
 	mustPanic(t, "stride 0", "impossible shape", func() { kernel.ConvForward(s, s, s, nil, g) })
 	g.Stride, g.PadW = 1, -1

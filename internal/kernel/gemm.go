@@ -38,7 +38,7 @@ func Gemm(c, a, b []float32, m, n, k, lda, ldb, ldc int, transA, transB, accumul
 	if transA {
 		in.rs, in.ks = 1, lda
 	}
-	t.matrix(c, ldc, in, m, p, accumulate, nil)
+	t.matrix(c, ldc, in, m, p, epilogue{accumulate: accumulate})
 }
 
 // checkMatrix panics unless s holds rows×cols floats at leading dimension ld.
@@ -55,12 +55,25 @@ func checkMatrix(what string, s []float32, rows, cols, ld, m, n, k int) {
 	}
 }
 
-// matrix computes the m rows of C = init + A·B, init being C itself if accumulate, else one row (padded to whole
-// panels) that every row starts from, or nil for 0; a is a plain matrix. It splits the work over rows first, then over panels.
-func (t tiler) matrix(c []float32, ldc int, a tileA, m int, p *panels, accumulate bool, init []float32) {
+// An epilogue says what the sums of a product start from, and what becomes of them.
+type epilogue struct {
+	accumulate bool      // they start from what is there,
+	init       []float32 // else every row from this one, padded to whole panels, or from 0 if it is nil
+	rectify    bool      // negative sums become 0
+}
+
+// finish does what is to be done with the columns [c0, c1) of rows complete rows of C.
+func (e *epilogue) finish(c []float32, ldc, rows, c0, c1 int) {
+	if e.rectify && rows > 0 && c0 < c1 {
+		RectifyStrided(c[c0:], ldc, rows, c1-c0)
+	}
+}
+
+// matrix computes the m rows of C = A·B with the epilogue e; a is a plain matrix. It splits the work over rows first, then over panels.
+func (t tiler) matrix(c []float32, ldc int, a tileA, m int, p *panels, e epilogue) {
 	k := a.k
 	if m*p.n*k < serialWork {
-		t.block(c, ldc, a, 0, m, m, p, 0, p.count, accumulate, init)
+		t.block(c, ldc, a, 0, m, m, p, 0, p.count, e)
 		return
 	}
 	// A block's rows of A should stay in the second-level cache while the panels go by.
@@ -72,13 +85,13 @@ func (t tiler) matrix(c []float32, ldc int, a tileA, m int, p *panels, accumulat
 	For(down*across, 1, func(i0, i1 int) {
 		for i := i0; i < i1; i++ {
 			r0, p0 := i/across*rows*t.mr, i%across*cols
-			t.block(c, ldc, a, r0, min(r0+rows*t.mr, m), m, p, p0, min(p0+cols, p.count), accumulate, init)
+			t.block(c, ldc, a, r0, min(r0+rows*t.mr, m), m, p, p0, min(p0+cols, p.count), e)
 		}
 	})
 }
 
 // block computes rows [r0, r1) of the m rows of C for the panels [p0, p1), on this goroutine. a.off is row 0.
-func (t tiler) block(c []float32, ldc int, a tileA, r0, r1, m int, p *panels, p0, p1 int, accumulate bool, init []float32) {
+func (t tiler) block(c []float32, ldc int, a tileA, r0, r1, m int, p *panels, p0, p1 int, e epilogue) {
 	half := t.mr / 2
 	short := scratch{}
 	if m < t.mr { // too few rows to read: give the tile a copy with room for the others
@@ -104,18 +117,19 @@ func (t tiler) block(c []float32, ldc int, a tileA, r0, r1, m int, p *panels, p0
 			b, bs := p.panel(j)
 			cols := min(t.nr, p.n-j*t.nr)
 			var start []float32
-			if init != nil {
-				start = init[j*t.nr : (j+1)*t.nr]
+			if e.init != nil {
+				start = e.init[j*t.nr : (j+1)*t.nr]
 			}
 			for r := r0; r < r1; r += t.mr {
 				// The last tile moves up so that it reads rows that exist, and keeps only those that are new.
 				top := max(0, min(r, m-t.mr))
 				a.off = first + top*a.rs + q*a.ks
 				a.off2 = a.off + half*a.rs
-				t.put(&a, b[q*bs:], bs, accumulate || q > 0, start, c[r*ldc+j*t.nr:], ldc, r-top, min(t.mr, r1-top), cols)
+				t.put(&a, b[q*bs:], bs, e.accumulate || q > 0, start, c[r*ldc+j*t.nr:], ldc, r-top, min(t.mr, r1-top), cols)
 			}
 		}
 	}
+	e.finish(c[r0*ldc:], ldc, r1-r0, p0*t.nr, min(p1*t.nr, p.n))
 }
 
 // sumBlock is how many terms a tile sums before the next tile's turn, so that a panel's rows stay in the first-

@@ -54,7 +54,7 @@ func MulTo(dst, x, y []float32) {
 	mulToGeneric(dst, x, y)
 }
 
-// MaxTo computes dst[i] = max(x[i], y[i]), NaN where either is, for slices of one length; dst may be x or y.
+// MaxTo computes dst[i] = max(x[i], y[i]) for slices of one length; dst may be x or y. NaN wins over every number.
 func MaxTo(dst, x, y []float32) {
 	sameLen("MaxTo", "dst", len(dst), "x", len(x))
 	sameLen("MaxTo", "dst", len(dst), "y", len(y))
@@ -62,6 +62,18 @@ func MaxTo(dst, x, y []float32) {
 		return
 	}
 	maxToGeneric(dst, x, y)
+}
+
+// RectifyStrided replaces the negative ones among rows of cols floats, row r from x[r*stride:], by 0 (ReLU). NaN stays.
+func RectifyStrided(x []float32, stride, rows, cols int) {
+	if rows <= 0 || cols <= 0 {
+		return
+	}
+	needStrided("RectifyStrided", x, stride, x, stride, rows, cols)
+	if rectifySIMD(x, stride, rows, cols) {
+		return
+	}
+	rectifyGeneric(x, stride, rows, cols)
 }
 
 // Lerp computes dst[i] = x[i] + beta*(dst[i]-x[i]), one step of an exponential moving average

@@ -158,3 +158,11 @@ func peakSIMD(turns int) (sum float32, ok bool) {
 	}
 	return 0, false
 }
+
+func rectifySIMD(x []float32, stride, rows, cols int) bool {
+	if Current() < AVX2 {
+		return false
+	}
+	rectifyAVX2(&x[0], stride, rows, cols)
+	return true
+}

@@ -127,3 +127,6 @@ func peakAVX512(turns int) float32
 
 //go:noescape
 func peakAVX2(turns int) float32
+
+//go:noescape
+func rectifyAVX2(x *float32, stride, rows, cols int)

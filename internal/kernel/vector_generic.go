@@ -103,3 +103,12 @@ func addStridedGeneric(dst []float32, dstStride int, src []float32, srcStride, r
 		axpyGeneric(dst[r*dstStride:r*dstStride+cols], a, src[r*srcStride:r*srcStride+cols])
 	}
 }
+
+func rectifyGeneric(x []float32, stride, rows, cols int) {
+	for r := range rows {
+		row := x[r*stride : r*stride+cols]
+		for i, v := range row {
+			row[i] = max(v, 0)
+		}
+	}
+}

@@ -30,3 +30,4 @@ func affineAddGradSIMD(dx, dz, x, ca, cb, cc []float32, p, c int) bool          
 func addChannelsSIMD(dst, x, e []float32, p, c int) bool                         { return false }
 func affineGradSIMD(dz, dy, x, a, b, s1, s2 []float32, p, c int, silu bool) bool { return false }
 func peakSIMD(turns int) (float32, bool)                                         { return 0, false }
+func rectifySIMD(x []float32, stride, rows, cols int) bool                       { return false }

@@ -337,12 +337,67 @@ func TestStrided(t *testing.T) {
 	})
 }
 
+// TestMax: the larger of two and ReLU, whose NaNs must not vanish.
+func TestMax(t *testing.T) {
+	nan := float32(math.NaN())
+	eachLevel(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(9, 8))
+		for n := range 41 {
+			x, y, dst := randomFenced(r, n, 1, 1), randomFenced(r, n, 2, 1), newFenced(n, 3)
+			wanted := make([]float32, n)
+			for i := range n {
+				if i%5 == 1 {
+					x.v[i] = nan
+				}
+				if i%7 == 1 {
+					y.v[i] = nan
+				}
+				wanted[i] = max(x.v[i], y.v[i])
+			}
+			kernel.MaxTo(dst.v, x.v, y.v)
+			sameNumbers(t, fmt.Sprintf("MaxTo of %d", n), dst.v, wanted)
+			kernel.MaxTo(x.v, x.v, y.v)
+			sameNumbers(t, fmt.Sprintf("MaxTo of %d in place", n), x.v, wanted)
+			for rows := range 4 {
+				z := randomFenced(r, max(0, (rows-1)*(n+3)+n), 4, 1)
+				wanted := append([]float32(nil), z.v...)
+				for i := range wanted {
+					if i%11 == 3 {
+						z.v[i], wanted[i] = nan, nan
+					}
+					if i%(n+3) < n {
+						wanted[i] = max(wanted[i], 0)
+					}
+				}
+				kernel.RectifyStrided(z.v, n+3, rows, n)
+				sameNumbers(t, fmt.Sprintf("RectifyStrided of %d rows of %d", rows, n), z.v, wanted)
+				z.intact(t, "RectifyStrided")
+			}
+			for _, g := range []fenced{x, y, dst} {
+				g.intact(t, "MaxTo")
+			}
+		}
+	})
+}
+
+// sameNumbers checks that two results are equal, NaN being equal to NaN.
+func sameNumbers(t *testing.T, what string, got, want []float32) {
+	t.Helper()
+	for i, v := range want {
+		if got[i] != v && !(math.IsNaN(float64(v)) && math.IsNaN(float64(got[i]))) {
+			t.Fatalf("%s: [%d] = %g, want %g", what, i, got[i], v)
+		}
+	}
+}
+
 // Shapes that do not fit are a caller's bug and say so.
 func TestVectorPanics(t *testing.T) {
 	x := make([]float32, 8)
 	for name, f := range map[string]func(){
 		"Axpy":           func() { kernel.Axpy(x, 1, x[1:]) },
 		"MulTo":          func() { kernel.MulTo(x, x, x[1:]) },
+		"MaxTo":          func() { kernel.MaxTo(x, x, x[1:]) },
+		"RectifyStrided": func() { kernel.RectifyStrided(x, 4, 2, 5) },
 		"Dot":            func() { kernel.Dot(x, x[1:]) },
 		"CopyStrided":    func() { kernel.CopyStrided(x, 4, x, 4, 2, 5) },
 		"AddStrided":     func() { kernel.AddStrided(x, 5, x, 4, 2, 4, 1) },
