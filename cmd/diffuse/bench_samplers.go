@@ -83,51 +83,48 @@ The other flags are those of "diffuse sample" and "diffuse eval".`,
 }
 
 func (o *sweepOptions) bindSweep(c *cobra.Command) {
-	o.bindDrawing(c)
 	f := c.Flags()
-	for _, name := range []string{"sampler", "sigmas", "timesteps", "noise", "params-from"} {
-		if flag := f.Lookup(name); flag != nil {
-			flag.Hidden = true
+	section(f, "Combinations and measure", func() {
+		f.StringVar(&o.samplers, "samplers", o.samplers, "`LIST` of samplers, see diffuse sample --list-samplers")
+		// Where sample takes one value, a sweep takes a list.
+		f.StringVar(&o.steps, "steps", o.steps, "`LIST` of numbers of steps such as 3-6,10,18")
+		f.StringVar(&o.schedules, "schedule", o.schedules, "`LIST` of noise schedules, with spaces between")
+		f.StringVar(&o.skips, "skip", o.skips, "`LIST` of skip weights, with spaces between")
+		f.StringVar(&o.ref, "ref", "", "real pictures, or their statistics")
+		f.StringVar(&o.refSplit, "ref-split", "", "part of the reference, if it has parts: train or test (default train)")
+		f.StringVar(&o.metrics, "metric", o.metrics, "with --ref: "+strings.Join(tuneMetrics, ", "))
+		f.StringVar(&o.features, "features", "", "feature network, as for diffuse eval (default: the first that fits)")
+		f.StringVar(&o.inception, "inception", "", "`FILE` with the Inception network's weights")
+		f.BoolVar(&o.noCache, "no-cache", false, "neither use nor keep a file with the features of --ref")
+		f.IntVar(&o.exact, "exact", o.exact, "without --ref: steps of heun that stand for the exact solution")
+		f.IntVar(&o.blocks, "blocks", o.blocks, "blocks of seeds for standard errors (0 = none)")
+		f.StringVar(&o.results, "results", "", "`FILE.jsonl` to keep combinations in and to take them from")
+		f.StringVar(&o.csv, "csv", "", "`FILE` for the table")
+		f.StringVar(&o.plot, "plot", "", "`FILE` (.svg or .png) for a drawing of quality over network evaluations")
+	})
+	single := &cobra.Command{Use: c.Use} // takes the flags of sample that a sweep has other ones for
+	o.bindDrawing(single)
+	hidden := []string{"sampler", "sigmas", "timesteps"}
+	single.Flags().VisitAll(func(flag *pflag.Flag) {
+		if f.Lookup(flag.Name) == nil {
+			flag.Hidden = slices.Contains(hidden, flag.Name)
+			if a := flag.Annotations[sectionKey]; a != nil {
+				a[1] = "1" + a[1] // after all of its own
+			}
+			f.AddFlag(flag)
 		}
-	}
-	// Where sample takes one value, a sweep takes a list.
-	list := func(name, usage string, value *string) {
-		flag := f.Lookup(name)
-		flag.Value, flag.DefValue, flag.Usage = (*textValue)(value), *value, usage
-	}
-	list("steps", "`LIST` of numbers of steps such as 3-6,10,18", &o.steps)
-	list("skip", "`LIST` of skip weights, with spaces between", &o.skips)
-	list("schedule", "`LIST` of noise schedules, with spaces between", &o.schedules)
-	f.StringVar(&o.samplers, "samplers", o.samplers, "`LIST` of samplers, see diffuse sample --list-samplers")
+	})
 	f.Lookup("num").Usage = fmt.Sprintf("pictures per combination: seeds 0 to num-1 (default %d with --ref, %d without)", tuneCount, exactCount)
-	f.StringVar(&o.ref, "ref", "", "real pictures, or their statistics")
-	f.StringVar(&o.refSplit, "ref-split", "", "part of the reference, if it has parts: train or test (default train)")
-	f.StringVar(&o.metrics, "metric", o.metrics, "with --ref: "+strings.Join(tuneMetrics, ", "))
-	f.StringVar(&o.features, "features", "", "feature network, as for diffuse eval (default: the first that fits)")
-	f.StringVar(&o.inception, "inception", "", "`FILE` with the Inception network's weights")
-	f.BoolVar(&o.noCache, "no-cache", false, "neither use nor keep a file with the features of --ref")
-	f.IntVar(&o.exact, "exact", o.exact, "without --ref: steps of heun that stand for the exact solution")
-	f.IntVar(&o.blocks, "blocks", o.blocks, "blocks of seeds for standard errors (0 = none)")
-	f.StringVar(&o.results, "results", "", "`FILE.jsonl` to keep combinations in and to take them from")
-	f.StringVar(&o.csv, "csv", "", "`FILE` for the table")
-	f.StringVar(&o.plot, "plot", "", "`FILE` (.svg or .png) for a drawing of quality over network evaluations")
 	c.RegisterFlagCompletionFunc("metric", completeWith(tuneMetrics))
 	c.RegisterFlagCompletionFunc("features", completeWith(featureNames))
 }
-
-// A textValue is a string as a flag.
-type textValue string
-
-func (v *textValue) String() string     { return string(*v) }
-func (v *textValue) Set(s string) error { *v = textValue(s); return nil }
-func (v *textValue) Type() string       { return "string" }
 
 // exactCount is the number of pictures per combination where the exact solution is the reference.
 const exactCount = 64
 
 // check refuses what makes no sense, as far as the flags alone tell, and multiplies the lists out.
 func (o *sweepOptions) check(f *pflag.FlagSet) ([]sweepCell, error) {
-	for _, name := range []string{"sampler", "sigmas", "timesteps", "noise"} {
+	for _, name := range []string{"sampler", "sigmas", "timesteps"} {
 		if f.Changed(name) {
 			return nil, usagef("bench samplers has no --%s: it draws seeds by the product of --samplers, --steps, --schedule and --skip", name)
 		}

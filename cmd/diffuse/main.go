@@ -106,6 +106,7 @@ program and writes them to diffuse.png.`,
 		completionCommand(u),
 	)
 	root.SetHelpCommand(helpCommand())
+	sectionedUsage(root)
 	root.CompletionOptions.DisableDefaultCmd = true
 	return root
 }

@@ -122,28 +122,34 @@ with a list, picture i shows element i mod the list's length.
 func (o *sampleOptions) bindDrawing(c *cobra.Command) {
 	f := c.Flags()
 	defer o.noteDrawing(f, flagNames(f))
-	f.StringVar(&o.seeds, "seeds", "", "`LIST` of seeds such as 0-63,100; one picture each (default: enough for the grid)")
-	f.IntVar(&o.num, "num", 0, "number of pictures: seeds 0 to num-1")
-	f.StringVar(&o.class, "class", "", "`LIST` of class names or numbers, or none (default: all classes in turn)")
-	f.IntVar(&o.batch, "batch", o.batch, "pictures computed together")
-	f.StringVar(&o.rng, "rng", o.rng, "what a seed means: "+strings.Join(plainNames(rngNames()), ", "))
-
-	f.StringVar(&o.sampler, "sampler", "", "solver: "+strings.Join(plainNames(samplerNames()), ", ")+" (default: the model's)")
-	f.StringVar(&o.grid.schedule, "schedule", o.grid.schedule, "noise schedule: "+strings.Join(plainNames(scheduleNames()), ", "))
-	f.IntVar(&o.grid.steps, "steps", 0, "solver steps (default: the model's)")
-	f.Float64Var(&o.grid.sigmaMin, "sigma-min", 0, "lowest noise level above 0 (default: the schedule's or the model's)")
-	f.Float64Var(&o.grid.sigmaMax, "sigma-max", 0, "noise level where sampling starts (default: the schedule's or the model's)")
-	f.Float64Var(&o.grid.rho, "rho", 0, "exponent of the karras schedule (default: the model's)")
-	o.grid.bindLists(f)
-	o.bindSolver(c)
-	f.StringVar(&o.skip, "skip", "", "skip `WEIGHTS`, as above (default: the model's)")
-
-	f.Float64Var(&o.guidance, "guidance", o.guidance, "guidance `W`: gnet + W (model - gnet); 1 is none")
-	f.StringVar(&o.gnet, "gnet", "", "guiding `MODEL` (default: the model itself without a class)")
-	f.StringVar(&o.interval, "guidance-interval", "", "guide only at noise levels `LO,HI`")
-	f.StringVar(&o.method, "guidance-method", o.method, "cfg, or cfg++ whose steps add back the noise that the guiding model sees (W 0 to 1, ddim and euler-ancestral)")
-	f.StringVar(&o.rescale, "guidance-rescale", "", "bring the contrast of guided predictions back by `PHI`, 0 to 1, measured in v, or PHI:epsilon, PHI:denoised")
-	f.StringVar(&o.threshold, "threshold", o.threshold, "limit estimates of the picture: none, static (to the range of pictures), dynamic or dynamic:QUANTILE")
+	section(f, "Pictures", func() {
+		f.StringVar(&o.seeds, "seeds", "", "`LIST` of seeds such as 0-63,100; one picture each (default: enough for the grid)")
+		f.IntVar(&o.num, "num", 0, "number of pictures: seeds 0 to num-1")
+		f.StringVar(&o.class, "class", "", "`LIST` of class names or numbers, or none (default: all classes in turn)")
+		f.IntVar(&o.batch, "batch", o.batch, "pictures computed together")
+		f.StringVar(&o.rng, "rng", o.rng, "what a seed means: "+strings.Join(plainNames(rngNames()), ", "))
+	})
+	section(f, "Noise levels", func() {
+		f.IntVar(&o.grid.steps, "steps", 0, "solver steps (default: the model's)")
+		f.StringVar(&o.grid.schedule, "schedule", o.grid.schedule, "noise schedule such as karras, exponential, cosine:shift=64@256; diffuse schedule --help lists all")
+		f.Float64Var(&o.grid.sigmaMin, "sigma-min", 0, "lowest noise level above 0 (default: the schedule's or the model's)")
+		f.Float64Var(&o.grid.sigmaMax, "sigma-max", 0, "noise level where sampling starts (default: the schedule's or the model's)")
+		f.Float64Var(&o.grid.rho, "rho", 0, "exponent of the karras schedule (default: the model's)")
+		o.grid.bindLists(f)
+	})
+	section(f, "Solver", func() {
+		f.StringVar(&o.sampler, "sampler", "", "solver such as heun, dpmpp-2m, unipc; --list-samplers shows all (default: the model's)")
+		o.bindSolver(c)
+	})
+	section(f, "Skip connections and guidance", func() {
+		f.StringVar(&o.skip, "skip", "", "skip `WEIGHTS`, as above (default: the model's)")
+		f.Float64Var(&o.guidance, "guidance", o.guidance, "guidance `W`: gnet + W (model - gnet); 1 is none")
+		f.StringVar(&o.gnet, "gnet", "", "guiding `MODEL` (default: the model itself without a class)")
+		f.StringVar(&o.interval, "guidance-interval", "", "guide only at noise levels `LO,HI`")
+		f.StringVar(&o.method, "guidance-method", o.method, "cfg, or cfg++ whose steps add back the noise that the guiding model sees (W 0 to 1, ddim and euler-ancestral)")
+		f.StringVar(&o.rescale, "guidance-rescale", "", "bring the contrast of guided predictions back by `PHI`, 0 to 1, measured in v, or PHI:epsilon, PHI:denoised")
+		f.StringVar(&o.threshold, "threshold", o.threshold, "limit estimates of the picture: none, static (to the range of pictures), dynamic or dynamic:QUANTILE")
+	})
 	c.RegisterFlagCompletionFunc("rng", completeWith(rngNames()))
 	c.RegisterFlagCompletionFunc("guidance-method", completeWith([]string{"cfg", "cfg++"}))
 	c.RegisterFlagCompletionFunc("threshold", completeWith([]string{"none", "static", "dynamic"}))
@@ -160,28 +166,26 @@ func (o *sampleOptions) noteDrawing(f *pflag.FlagSet, before map[string]bool) {
 	})
 }
 
-func flagNames(f *pflag.FlagSet) map[string]bool {
-	names := map[string]bool{}
-	f.VisitAll(func(flag *pflag.Flag) { names[flag.Name] = true })
-	return names
-}
-
 // bindOutputs adds the flags that say where pictures go.
 func (o *sampleOptions) bindOutputs(f *pflag.FlagSet) {
-	f.StringVar(&o.outdir, "outdir", "", "`FOLDER` for one PNG a seed, 000017.png; same names are overwritten")
-	f.StringVar(&o.picture, "grid", "", "`FILE.png` for all pictures in one (default diffuse.png, if no other output is asked for)")
-	f.StringVar(&o.npz, "npz", "", "`FILE` for arrays arr_0 (uint8, N x H x W x C) and arr_1 (int64 labels)")
-	f.IntVar(&o.columns, "columns", 0, "columns of the grid (default: one per class, or square)")
-	f.IntVar(&o.scale, "scale", o.scale, "enlarge the grid by a whole number")
-	f.StringVar(&o.animate, "animate", "", "`FILE` (.gif, or .png and .apng for animated PNG) that shows the grid after every step")
-	f.StringVar(&o.animateShow, "animate-show", o.animateShow, "x, the states from noise to picture, or denoised, what the network takes to be behind them")
-	f.BoolVar(&o.preview, "preview", false, "show the pictures in the terminal while they are drawn")
-	f.BoolVar(&o.skipExisting, "skip-existing", false, "draw only the pictures that --outdir does not have")
-	f.BoolVar(&o.noMetadata, "no-metadata", false, "do not write into PNG files how they were made")
-	f.StringVar(&o.paramsFrom, "params-from", "", "`PICTURE`, a PNG file of diffuse, whose seeds, classes and options are used where others are not given")
-	f.StringVar(&o.noise, "noise", "", "`FILE.safetensors` with noise (N x C x H x W, unit variance), and perhaps step_noise and label, in place of seeds")
-	f.StringVar(&o.trace, "trace", "", "`FILE.safetensors` for sigmas, x and denoised of every step")
-	f.BoolVar(&o.dryRun, "dry-run", false, "say what would be done and stop")
+	section(f, "Outputs", func() {
+		f.StringVar(&o.outdir, "outdir", "", "`FOLDER` for one PNG a seed, 000017.png; same names are overwritten")
+		f.StringVar(&o.picture, "grid", "", "`FILE.png` for all pictures in one (default diffuse.png, if no other output is asked for)")
+		f.StringVar(&o.npz, "npz", "", "`FILE` for arrays arr_0 (uint8, N x H x W x C) and arr_1 (int64 labels)")
+		f.IntVar(&o.columns, "columns", 0, "columns of the grid (default: one per class, or square)")
+		f.IntVar(&o.scale, "scale", o.scale, "enlarge the grid by a whole number")
+		f.StringVar(&o.animate, "animate", "", "`FILE` (.gif, or .png and .apng for animated PNG) that shows the grid after every step")
+		f.StringVar(&o.animateShow, "animate-show", o.animateShow, "x, the states from noise to picture, or denoised, what the network takes to be behind them")
+		f.BoolVar(&o.preview, "preview", false, "show the pictures in the terminal while they are drawn")
+		f.BoolVar(&o.skipExisting, "skip-existing", false, "draw only the pictures that --outdir does not have")
+		f.BoolVar(&o.noMetadata, "no-metadata", false, "do not write into PNG files how they were made")
+		f.StringVar(&o.paramsFrom, "params-from", "", "`PICTURE`, a PNG file of diffuse, whose seeds, classes and options are used where others are not given")
+		f.BoolVar(&o.dryRun, "dry-run", false, "say what would be done and stop")
+	})
+	section(f, "Comparing with other programs", func() {
+		f.StringVar(&o.noise, "noise", "", "`FILE.safetensors` with noise (N x C x H x W, unit variance), and perhaps step_noise and label, in place of seeds")
+		f.StringVar(&o.trace, "trace", "", "`FILE.safetensors` for sigmas, x and denoised of every step")
+	})
 }
 
 // contradictions refuses flags that cannot both be meant.

@@ -65,9 +65,12 @@ func (o *sampleOptions) bindSolver(c *cobra.Command) {
 	f.Float64Var(&s.NoiseScale, "s-noise", s.NoiseScale, "factor on all fresh noise")
 	f.IntVar(&s.Order, "order", 0, "order of a solver that comes in several (default: the sampler's)")
 	f.StringVar(&s.Variant, "variant", "", "form of a solver that comes in several (default: the sampler's)")
-	f.Float64SliceVar(&s.R, "r", nil, "place in the step, 0 to 1 in ln sigma, of the second evaluation; one number or one a step (default 0.5)")
-	f.Float64SliceVar(&s.ScaleDir, "scale-dir", nil, "factor on the second half of a step of AMED; one number or one a step (default 1)")
-	f.Float64SliceVar(&s.ScaleTime, "scale-time", nil, "factor on the noise level told to the network there (default 1)")
+	f.Float64SliceVar(&s.R, "r", nil, "`LIST` of places in the step, 0 to 1 in ln sigma, of the second evaluation: one number or one a step (default 0.5)")
+	f.Float64SliceVar(&s.ScaleDir, "scale-dir", nil, "`LIST` of factors on the second half of a step of AMED: one number or one a step (default 1)")
+	f.Float64SliceVar(&s.ScaleTime, "scale-time", nil, "`LIST` of factors on the noise level told to the network there (default 1)")
+	for _, name := range []string{"r", "scale-dir", "scale-time"} {
+		f.Lookup(name).DefValue = "" // an empty list, of which help texts need not speak
+	}
 	f.StringVar(&s.Final, "final", "", "order of multistep solvers towards the end: "+strings.Join(plainNames(finals), ", ")+" (default: the sampler's)")
 	f.IntVar(&s.Corrector, "corrector", 0, "order of sa-solver's corrector (default: that of the predictor)")
 	f.IntVar(&s.Uncorrected, "uncorrected", 0, "steps at the start that a corrector leaves alone")
