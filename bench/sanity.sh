@@ -11,13 +11,13 @@ go build -trimpath -o "$out/diffuse" ./cmd/diffuse
 for steps in 3 6 12 24; do
 	[ -e "$out/model-$steps-steps.npz" ] || "$out/diffuse" sample --seeds 0-9999 --steps $steps --npz "$out/model-$steps-steps.npz" --quiet
 done
-echo "| 10,000 pictures | fd-fashion | fd-random | kid ×1000 | precision | recall | density | coverage | sw | accuracy |"
-echo "|---|---|---|---|---|---|---|---|---|---|"
+echo "| 10,000 pictures | fd-fashion | fd-random | kid ×1000 | precision | recall | density | coverage | authenticity | sw | accuracy |"
+echo "|---|---|---|---|---|---|---|---|---|---|---|"
 for set in train test noise-5 noise-10 noise-20 blur-0.5 blur-1 repeated-1000 half-of-classes-9-to-1 half-of-classes labels-shuffled \
 	model-3-steps model-6-steps model-12-steps model-24-steps; do
 	for features in fashion random; do
 		metrics=fd
-		[ $features = random ] || metrics=fd,kid,prdc,sw,accuracy
+		[ $features = random ] || metrics=fd,kid,prdc,authenticity,sw,accuracy
 		[ -e "$out/$set-$features.json" ] || {
 			"$out/diffuse" eval "$out/$set.npz" --ref "$data" --features $features --metrics $metrics --json --quiet >"$out/part.json"
 			mv "$out/part.json" "$out/$set-$features.json"
@@ -25,7 +25,7 @@ for set in train test noise-5 noise-10 noise-20 blur-0.5 blur-1 repeated-1000 ha
 	done
 	# Every metric is one line `"name": {` followed by `"value": number`.
 	value() { awk -v key="\"$2\":" '$1 == key { found = 1 } found && $1 == "\"value\":" { sub(",", "", $2); print $2; exit }' "$out/$set-$1.json"; }
-	printf '| %s | %.4f | %.4f | %.3f | %.3f | %.3f | %.3f | %.3f | %.4f | %.3f |\n' "${set//-/ }" "$(value fashion fd-fashion)" "$(value random fd-random)" \
+	printf '| %s | %.4f | %.4f | %.3f | %.3f | %.3f | %.3f | %.3f | %.3f | %.4f | %.3f |\n' "${set//-/ }" "$(value fashion fd-fashion)" "$(value random fd-random)" \
 		"$(value fashion kid | awk '{ print 1000 * $1 }')" "$(value fashion precision)" "$(value fashion recall)" "$(value fashion density)" \
-		"$(value fashion coverage)" "$(value fashion sw)" "$(value fashion accuracy)"
+		"$(value fashion coverage)" "$(value fashion authenticity)" "$(value fashion sw)" "$(value fashion accuracy)"
 done
