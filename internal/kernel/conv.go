@@ -105,6 +105,10 @@ func ConvWeightGrad(dw, dbias, dy, x []float32, g Conv) {
 		t.weightGradNarrow(dw, dy, x, s)
 		return
 	}
+	if t.winogradGradPays(&s) {
+		t.winogradWeightGrad(dw, dy, x, s)
+		return
+	}
 	t.weightGrad(dw, dy, x, s)
 }
 

@@ -60,6 +60,9 @@ var convShapes = []kernel.Conv{
 	{N: 0, H: 4, W: 4, Cin: 2, Cout: 3, KH: 3, KW: 3, Stride: 1, PadH: 1, PadW: 1},
 	{N: 3, H: 28, W: 28, Cin: 12, Cout: 36, KH: 3, KW: 3, Stride: 1, PadH: 1, PadW: 1},
 	{N: 4, H: 14, W: 14, Cin: 30, Cout: 50, KH: 3, KW: 3, Stride: 1, PadH: 1, PadW: 1},
+	// Winograd's method, with tiles that are cut off and that are not.
+	{N: 2, H: 15, W: 18, Cin: 16, Cout: 24, KH: 3, KW: 3, Stride: 1, PadH: 1, PadW: 1},
+	{N: 1, H: 18, W: 18, Cin: 40, Cout: 32, KH: 3, KW: 3, Stride: 1},
 	// Rows and columns of their own: kernels that lie or stand, with and without padding on their short side.
 	{N: 2, H: 17, W: 17, Cin: 5, Cout: 33, KH: 1, KW: 7, Stride: 1, PadW: 3},
 	{N: 2, H: 17, W: 17, Cin: 5, Cout: 33, KH: 7, KW: 1, Stride: 1, PadH: 3},

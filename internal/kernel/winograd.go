@@ -29,11 +29,7 @@ func (t tiler) winogradPays(s *convShape) bool {
 		return false
 	}
 	down, across := s.winogradTiles()
-	enough := 16
-	if winogradPlaces*s.cin*s.cout <= winogradWidth {
-		enough = 4
-	}
-	return down*across >= enough && 8*down*across <= s.ho*s.wo
+	return down*across >= 16 && 8*down*across <= s.ho*s.wo
 }
 
 // winogradFits reports whether the method can compute s at all.
@@ -46,8 +42,8 @@ func (s *convShape) winogradTiles() (down, across int) {
 	return (s.ho-1)/winogradTile + 1, (s.wo-1)/winogradTile + 1
 }
 
-// How many floats of patches and products are in flight at a time: as many as a third-level cache holds, or if the weights are so few that
-// they need not be shared out between the processors, as many as fit into a second-level cache.
+// How many floats of patches and products are in flight at a time: as many as a third-level cache holds, or if the weights are few and the
+// tiles are many, as many for each processor as its second-level cache holds.
 const (
 	winogradFloats = 1 << 21
 	winogradWidth  = 1 << 18 // of weights
@@ -102,9 +98,9 @@ func (t tiler) winograd(y, x []float32, p *panels, s convShape, e epilogue) {
 			winogradWeights(j.weights[i*s.cin*t.nr:], b, j.weightStep, s.cin*bs, bs, s.cin, t.nr)
 		}
 	})
-	if len(j.weights) <= winogradWidth {
-		j.fit(winogradBeside, tiles)
-		spread((tiles-1)/j.room+1, func(i0, i1 int) {
+	j.fit(winogradBeside, tiles)
+	if blocks := (tiles-1)/j.room + 1; len(j.weights) <= winogradWidth && blocks >= wantedTasks() {
+		spread(blocks, func(i0, i1 int) {
 			own := j
 			defer own.reserve()()
 			for i := i0; i < i1; i++ {

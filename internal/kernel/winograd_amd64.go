@@ -43,3 +43,29 @@ func winogradOutputAVX2(dst, src, bias *float32, coef *[6]float32, row, pix, ste
 //
 //go:noescape
 func winogradWeightsAVX2(dst, src *float32, coef *[7]float32, step, tap, row, rows, n int)
+
+func winogradOutputGradSIMD(dst, src []float32, step, row, pix, n int) bool {
+	if Current() < AVX2 {
+		return false
+	}
+	winogradOutputGradAVX2(&dst[0], &src[0], &winogradA, step, row, pix, n)
+	return true
+}
+
+func winogradWeightsGradSIMD(dst, src []float32, tap, step, n int) bool {
+	if Current() < AVX2 {
+		return false
+	}
+	winogradWeightsGradAVX2(&dst[0], &src[0], &winogradG, tap, step, n)
+	return true
+}
+
+// winogradOutputGradAVX2 is winogradOutputGrad with AVX2 and FMA.
+//
+//go:noescape
+func winogradOutputGradAVX2(dst, src *float32, coef *[6]float32, step, row, pix, n int)
+
+// winogradWeightsGradAVX2 is winogradWeightsGrad with AVX2 and FMA.
+//
+//go:noescape
+func winogradWeightsGradAVX2(dst, src *float32, coef *[7]float32, tap, step, n int)

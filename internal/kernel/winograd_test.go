@@ -157,12 +157,74 @@ func TestWinogradTwins(t *testing.T) {
 					func(dst []float32) { winogradOutput(dst, src, src[9000:], row, pix, step, n) },
 					func(dst []float32) { winogradOutputGeneric(dst, src, src[9000:], row, pix, step, n) })
 				tap, rows := 5*row, 5
+				compare(what+"output gradient", 35*step+n,
+					func(dst []float32) { winogradOutputGrad(dst, src, step, row, pix, n) },
+					func(dst []float32) { winogradOutputGradGeneric(dst, src, step, row, pix, n) })
+				compare(what+"weights gradient", 8*step+n,
+					func(dst []float32) { winogradWeightsGrad(dst, src, step, tap/20, n) },
+					func(dst []float32) { winogradWeightsGradGeneric(dst, src, step, tap/20, n) })
 				compare(what+"weights", 35*rows*n+rows*n,
 					func(dst []float32) { winogradWeights(dst, src, rows*n, tap, pix, rows, n) },
 					func(dst []float32) { winogradWeightsGeneric(dst, src, rows*n, tap, pix, rows, n) })
 			}
 		}
 	})
+}
+
+// TestWinogradWeightGrad: the weight gradient agrees with sums in float64, is added to what is there, and does not depend on threads.
+func TestWinogradWeightGrad(t *testing.T) {
+	eachTiler(t, func(t *testing.T, tl tiler) {
+		for _, g := range winogradShapes {
+			s := g.shape("test")
+			rng := rand.New(rand.NewPCG(uint64(g.H), uint64(g.Cout)))
+			x, dy, start := normals(rng, s.inputs()), normals(rng, s.outputs()), normals(rng, s.weights())
+			want := referenceGrad(x, dy, &s)
+			dw, whole := banded(s.weights())
+			copy(dw, start)
+			tl.winogradWeightGrad(dw, dy, x, s)
+			var e, n float64
+			for i, v := range dw {
+				r := want[i] + float64(start[i])
+				d := float64(v) - r
+				e, n = e+d*d, n+r*r
+			}
+			if got, most := math.Sqrt(e/n), winogradError(g.N*g.H*g.W/9); !(got <= most) {
+				t.Errorf("%+v: relative error %.2g, at most %.2g", g, got, most)
+			}
+			if !whole() {
+				t.Fatalf("%+v: guard band overwritten", g)
+			}
+			old := runtime.GOMAXPROCS(3)
+			again := append([]float32(nil), start...)
+			tl.winogradWeightGrad(again, dy, x, s)
+			runtime.GOMAXPROCS(old)
+			for i, v := range again {
+				if math.Float32bits(v) != math.Float32bits(dw[i]) {
+					t.Fatalf("%+v: [%d] = %g on three threads, %g before", g, i, v, dw[i])
+				}
+			}
+		}
+	})
+}
+
+// referenceGrad is the weight gradient in float64.
+func referenceGrad(x, dy []float32, s *convShape) []float64 {
+	dw := make([]float64, s.weights())
+	for p := range s.n * s.ho * s.wo {
+		n, i, j := p/(s.ho*s.wo), p/s.wo%s.ho, p%s.wo
+		for tap := range 9 {
+			yy, xx := i+tap/3-s.padH, j+tap%3-s.padW
+			if yy < 0 || yy >= s.h || xx < 0 || xx >= s.w {
+				continue
+			}
+			for c, v := range x[((n*s.h+yy)*s.w+xx)*s.cin:][:s.cin] {
+				for o, u := range dy[p*s.cout:][:s.cout] {
+					dw[(tap*s.cin+c)*s.cout+o] += float64(v) * float64(u)
+				}
+			}
+		}
+	}
+	return dw
 }
 
 // TestWinogradBytes: a picture's bytes are the same alone, in any place of a batch, and on any number of threads.
