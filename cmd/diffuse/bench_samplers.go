@@ -99,6 +99,7 @@ func (o *sweepOptions) bindSweep(c *cobra.Command) {
 	list("skip", "`LIST` of skip weights, with spaces between", &o.skips)
 	list("schedule", "`LIST` of noise schedules, with spaces between", &o.schedules)
 	f.StringVar(&o.samplers, "samplers", o.samplers, "`LIST` of samplers, see diffuse sample --list-samplers")
+	f.Lookup("seeds").Usage = "`LIST` of seeds such as 0-4999, the same for every combination"
 	f.Lookup("num").Usage = fmt.Sprintf("pictures per combination: seeds 0 to num-1 (default %d with --ref, %d without)", tuneCount, exactCount)
 	f.StringVar(&o.ref, "ref", "", "real pictures, or their statistics")
 	f.StringVar(&o.refSplit, "ref-split", "", "part of the reference, if it has parts: train or test (default train)")

@@ -128,15 +128,15 @@ func (o *sampleOptions) bindDrawing(c *cobra.Command) {
 	f.IntVar(&o.batch, "batch", o.batch, "pictures computed together")
 	f.StringVar(&o.rng, "rng", o.rng, "what a seed means: "+strings.Join(plainNames(rngNames()), ", "))
 
-	f.StringVar(&o.sampler, "sampler", "", "solver: "+strings.Join(plainNames(samplerNames()), ", ")+" (default: the model's)")
-	f.StringVar(&o.grid.schedule, "schedule", o.grid.schedule, "noise schedule: "+strings.Join(plainNames(scheduleNames()), ", "))
+	f.StringVar(&o.sampler, "sampler", "", "solver; diffuse sample --list-samplers shows them all (default: the model's)")
+	f.StringVar(&o.grid.schedule, "schedule", o.grid.schedule, "noise schedule, NAME or NAME:OPTION,…; diffuse schedule lists them all")
 	f.IntVar(&o.grid.steps, "steps", 0, "solver steps (default: the model's)")
 	f.Float64Var(&o.grid.sigmaMin, "sigma-min", 0, "lowest noise level above 0 (default: the schedule's or the model's)")
 	f.Float64Var(&o.grid.sigmaMax, "sigma-max", 0, "noise level where sampling starts (default: the schedule's or the model's)")
 	f.Float64Var(&o.grid.rho, "rho", 0, "exponent of the karras schedule (default: the model's)")
 	o.grid.bindLists(f)
 	o.bindSolver(c)
-	f.StringVar(&o.skip, "skip", "", "skip `WEIGHTS`, as above (default: the model's)")
+	f.StringVar(&o.skip, "skip", "", "skip `WEIGHTS`, as diffuse sample --help explains them (default: the model's)")
 
 	f.Float64Var(&o.guidance, "guidance", o.guidance, "guidance `W`: gnet + W (model - gnet); 1 is none")
 	f.StringVar(&o.gnet, "gnet", "", "guiding `MODEL` (default: the model itself without a class)")
