@@ -135,9 +135,9 @@ func Lookup(name string) (Info, error) {
 	}
 	var names []string
 	for _, i := range All() {
-		names = append(names, fmt.Sprintf("%s (%s)", i.Name, strings.Join(i.Aliases, ", ")))
+		names = append(names, i.Name)
 	}
-	return Info{}, fmt.Errorf("sampler: unknown sampler %q; valid names (and aliases): %s", name, strings.Join(names, ", "))
+	return Info{}, fmt.Errorf("sampler: unknown sampler %q; valid names: %s", name, strings.Join(names, ", "))
 }
 
 func find(name string) (Info, bool) {

@@ -114,6 +114,7 @@ func (o *sweepOptions) bindSweep(c *cobra.Command) {
 			f.AddFlag(flag)
 		}
 	})
+	f.Lookup("seeds").Usage = "`LIST` of seeds such as 0-4999, the same for every combination"
 	f.Lookup("num").Usage = fmt.Sprintf("pictures per combination: seeds 0 to num-1 (default %d with --ref, %d without)", tuneCount, exactCount)
 	c.RegisterFlagCompletionFunc("metric", completeWith(tuneMetrics))
 	c.RegisterFlagCompletionFunc("features", completeWith(featureNames))

@@ -31,7 +31,7 @@ func defaultGrid() gridOptions {
 func (g *gridOptions) bind(f *pflag.FlagSet) {
 	f.IntVar(&g.steps, "steps", g.steps, "solver steps")
 	f.Float64Var(&g.sigmaMin, "sigma-min", g.sigmaMin, "lowest noise level above 0; schedules with a range of their own have their own default")
-	f.Float64Var(&g.sigmaMax, "sigma-max", g.sigmaMax, "highest noise level, where sampling starts; likewise")
+	f.Float64Var(&g.sigmaMax, "sigma-max", g.sigmaMax, "noise level where sampling starts; schedules with a range of their own have their own default")
 	f.Float64Var(&g.rho, "rho", g.rho, "exponent of the karras schedule")
 }
 

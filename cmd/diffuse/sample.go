@@ -138,11 +138,11 @@ func (o *sampleOptions) bindDrawing(c *cobra.Command) {
 		o.grid.bindLists(f)
 	})
 	section(f, "Solver", func() {
-		f.StringVar(&o.sampler, "sampler", "", "solver such as heun, dpmpp-2m, unipc; --list-samplers shows all (default: the model's)")
+		f.StringVar(&o.sampler, "sampler", "", "solver such as heun, dpmpp-2m, unipc; diffuse sample --list-samplers shows all (default: the model's)")
 		o.bindSolver(c)
 	})
 	section(f, "Skip connections and guidance", func() {
-		f.StringVar(&o.skip, "skip", "", "skip `WEIGHTS`, as above (default: the model's)")
+		f.StringVar(&o.skip, "skip", "", "skip `WEIGHTS`, as diffuse sample --help explains them (default: the model's)")
 		f.Float64Var(&o.guidance, "guidance", o.guidance, "guidance `W`: gnet + W (model - gnet); 1 is none")
 		f.StringVar(&o.gnet, "gnet", "", "guiding `MODEL` (default: the model itself without a class)")
 		f.StringVar(&o.interval, "guidance-interval", "", "guide only at noise levels `LO,HI`")

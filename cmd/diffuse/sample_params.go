@@ -11,12 +11,13 @@ import (
 	"github.com/spf13/pflag"
 
 	"diffuse/imageio"
+	"diffuse/sampler"
 	"diffuse/zoo"
 )
 
 // recordedElsewhere are the drawing flags that are not kept as such: other fields of a picture's metadata hold their values, whether they were
 // typed or not, or they name files, which have to be named again.
-var recordedElsewhere = []string{"batch", "seeds", "num", "noise", "gnet", "class", "sampler", "skip",
+var recordedElsewhere = []string{"batch", "seeds", "num", "noise", "gnet", "guidance", "class", "sampler", "skip", "eta",
 	"steps", "schedule", "sigma-min", "sigma-max", "rho", "sigmas", "timesteps"}
 
 // recordFlags returns the drawing flags of which a picture's metadata would not tell otherwise.
@@ -30,6 +31,9 @@ func (p *samplePlan) recordFlags() map[string]string {
 		if list, ok := f.Value.(pflag.SliceValue); ok {
 			flags[f.Name] = strings.Join(list.GetSlice(), ",")
 		}
+	}
+	if p.options.Eta != p.sampler.Eta { // typed, be it the 0 that the flag shows as its default
+		flags["eta"] = exactList([]float64{p.options.Eta})
 	}
 	return flags
 }
@@ -71,13 +75,37 @@ func (o *sampleOptions) recall(u *ui, f *pflag.FlagSet, args []string) (modelArg
 	if r.Noise && !f.Changed("noise") {
 		return "", usagef("--params-from: %s was drawn from a file of noise: name it with --noise", o.paramsFrom)
 	}
-	if r.Guidance != nil && r.Guidance.Model != "" && !f.Changed("gnet") {
-		return "", usagef("--params-from: %s was guided by %s: name that model with --gnet", o.paramsFrom, r.Guidance.Model)
+	if a := r.Adaptive; a != nil && a.SharedBy > r.Pictures && !f.Changed("seeds") && !f.Changed("num") {
+		err := usagef("--params-from: %s shared its steps with other pictures, which it does not name", o.paramsFrom)
+		return "", withHint(err, "take the grid of them all")
 	}
 	if now := version(); r.Version != now.Version || r.Kernels != now.Kernels {
 		u.warn("%s was drawn by version %s on %s, this is %s on %s: the last bits may differ", o.paramsFrom, r.Version, r.Kernels, now.Version, now.Kernels)
 	}
 	o.wantSHA = r.ModelSHA
+	flags, err := o.recalledFlags(r, f)
+	if err != nil {
+		return "", err
+	}
+	for _, name := range sortedKeys(flags) {
+		switch {
+		case f.Changed(name) || flags[name] == "":
+			continue
+		case f.Lookup(name) == nil:
+			return "", fmt.Errorf("--params-from %s: it was drawn with --%s, which this version does not have", o.paramsFrom, name)
+		case !o.fitsSampler(f, name):
+			u.warn("--%s of %s has no effect with --sampler %s and is left out", name, o.paramsFrom, o.sampler)
+			continue
+		}
+		if err := f.Set(name, flags[name]); err != nil {
+			return "", fmt.Errorf("--params-from %s: --%s: %w", o.paramsFrom, name, err)
+		}
+	}
+	return modelArg, nil
+}
+
+// recalledFlags returns the flags that give a picture's report again, without those that typed ones in f stand against.
+func (o *sampleOptions) recalledFlags(r sampleReport, f *pflag.FlagSet) (map[string]string, error) {
 	flags := r.Flags
 	if flags == nil {
 		flags = map[string]string{}
@@ -87,24 +115,35 @@ func (o *sampleOptions) recall(u *ui, f *pflag.FlagSet, args []string) (modelArg
 	if r.Columns > 0 {
 		flags["columns"], flags["scale"] = strconv.Itoa(r.Columns), strconv.Itoa(r.Scale)
 	}
+	if r.Adaptive != nil && r.Adaptive.SharedBy > 0 {
+		flags["batch"] = strconv.Itoa(r.Adaptive.SharedBy)
+	}
 	if typed := []string{"steps", "schedule", "sigma-min", "sigma-max", "rho", "timesteps"}; !slices.ContainsFunc(typed, f.Changed) {
 		flags["sigmas"] = exactList(r.Sigmas)
 	}
 	if f.Changed("num") || f.Changed("noise") {
 		delete(flags, "seeds")
 	}
-	for _, name := range sortedKeys(flags) {
-		switch {
-		case f.Changed(name) || flags[name] == "":
-			continue
-		case f.Lookup(name) == nil:
-			return "", fmt.Errorf("--params-from %s: it was drawn with --%s, which this version does not have", o.paramsFrom, name)
-		}
-		if err := f.Set(name, flags[name]); err != nil {
-			return "", fmt.Errorf("--params-from %s: --%s: %w", o.paramsFrom, name, err)
-		}
+	if r.Guidance == nil {
+		return flags, nil
 	}
-	return modelArg, nil
+	flags["guidance"] = exactList([]float64{r.Guidance.Weight})
+	if name := r.Guidance.Model; name != "" && !f.Changed("gnet") {
+		if _, embedded := zoo.Entries()[name]; !embedded {
+			return nil, usagef("--params-from: %s was guided by %s: name that model with --gnet", o.paramsFrom, name)
+		}
+		flags["gnet"] = name
+	}
+	return flags, nil
+}
+
+// fitsSampler says whether a flag of a picture still means something where another sampler than the picture's was typed.
+func (o *sampleOptions) fitsSampler(f *pflag.FlagSet, flag string) bool {
+	if !f.Changed("sampler") || usersOf(flag) == "" {
+		return true
+	}
+	info, err := sampler.Lookup(o.sampler)
+	return err != nil || slices.Contains(flagsOf(info), flag)
 }
 
 // exactList writes noise levels so that reading them gives the same numbers.

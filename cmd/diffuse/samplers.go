@@ -67,9 +67,9 @@ func (o *sampleOptions) bindSolver(c *cobra.Command) {
 	f.StringVar(&s.Variant, "variant", "", "form of a solver that comes in several (default: the sampler's)")
 	f.Float64SliceVar(&s.R, "r", nil, "`LIST` of places in the step, 0 to 1 in ln sigma, of the second evaluation: one number or one a step (default 0.5)")
 	f.Float64SliceVar(&s.ScaleDir, "scale-dir", nil, "`LIST` of factors on the second half of a step of AMED: one number or one a step (default 1)")
-	f.Float64SliceVar(&s.ScaleTime, "scale-time", nil, "`LIST` of factors on the noise level told to the network there (default 1)")
-	for _, name := range []string{"r", "scale-dir", "scale-time"} {
-		f.Lookup(name).DefValue = "" // an empty list, of which help texts need not speak
+	f.Float64SliceVar(&s.ScaleTime, "scale-time", nil, "`LIST` of factors on the noise level that the network is told in the middle of a step of AMED (default 1)")
+	for _, list := range []string{"r", "scale-dir", "scale-time"} {
+		f.Lookup(list).DefValue = "" // pflag would show an empty list beside the default that the text names
 	}
 	f.StringVar(&s.Final, "final", "", "order of multistep solvers towards the end: "+strings.Join(plainNames(finals), ", ")+" (default: the sampler's)")
 	f.IntVar(&s.Corrector, "corrector", 0, "order of sa-solver's corrector (default: that of the predictor)")
@@ -80,11 +80,11 @@ func (o *sampleOptions) bindSolver(c *cobra.Command) {
 	f.BoolVar(&o.afs, "afs", false, "analytic first step: take the first slope from the noise alone and save an evaluation")
 	f.BoolVar(&o.toZero, "denoise-to-zero", false, "end the solver at the last level above 0 and denoise there, as diff-sampler's option")
 	f.Float64Var(&s.Adaptive.Relative, "rtol", s.Adaptive.Relative, "allowed error of a step of an adaptive solver, relative to the state")
-	f.Float64Var(&s.Adaptive.Absolute, "atol", s.Adaptive.Absolute, "allowed error where that is less")
+	f.Float64Var(&s.Adaptive.Absolute, "atol", s.Adaptive.Absolute, "allowed error of a step of an adaptive solver where --rtol allows less")
 	f.Float64Var(&s.Adaptive.First, "h-init", s.Adaptive.First, "first step of an adaptive solver in ln sigma")
-	f.Float64Var(&s.Adaptive.P, "pcoeff", s.Adaptive.P, "proportional part of its step size controller")
-	f.Float64Var(&s.Adaptive.I, "icoeff", s.Adaptive.I, "integral part")
-	f.Float64Var(&s.Adaptive.D, "dcoeff", s.Adaptive.D, "derivative part")
+	f.Float64Var(&s.Adaptive.P, "pcoeff", s.Adaptive.P, "proportional part of an adaptive solver's step size controller")
+	f.Float64Var(&s.Adaptive.I, "icoeff", s.Adaptive.I, "integral part of an adaptive solver's step size controller")
+	f.Float64Var(&s.Adaptive.D, "dcoeff", s.Adaptive.D, "derivative part of an adaptive solver's step size controller")
 	f.BoolVar(&o.shareSteps, "share-steps", false, "an adaptive solver chooses steps for a whole batch, so that pictures depend on their neighbours")
 	f.StringVar(&o.stepNoise, "step-noise", "", "noise of stochastic steps: "+strings.Join(plainNames(stepNoises), ", ")+" (default: the sampler's)")
 	c.RegisterFlagCompletionFunc("step-noise", completeWith(stepNoises))
