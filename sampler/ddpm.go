@@ -23,7 +23,7 @@ func DDPM(d Denoiser, x, sigmas []float64, o Options) iter.Seq[State] {
 	check("DDPM", d, x, sigmas, o)
 	o.Churn = 0
 	if o.Clip > 0 {
-		d = Clipped(d, o.Clip) // also in the noise: the posterior knows D and x only
+		d = StaticThreshold(d, -o.Clip, o.Clip) // also in the noise: the posterior knows D and x only
 	}
 	split := ancestral
 	switch o.Variant {

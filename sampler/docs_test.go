@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -65,6 +66,8 @@ func samplersTable(t *testing.T) string {
 				noise = "always"
 			case info.UsesEta || info.UsesChurn:
 				noise = "if asked for"
+			case slices.Contains(info.Extra, "restart"):
+				noise = "in intervals"
 			}
 			fmt.Fprintf(&b, "| %s | %d | %.1f, %.1f | %s | %d | %s | %s |\n", name, f.ConvergenceOrder(f.options), karras, exponential, cost(info), f.states(), noise, source)
 		}

@@ -31,9 +31,9 @@ func DDIM(d Denoiser, x, sigmas []float64, o Options) iter.Seq[State] {
 	check("DDIM", d, x, sigmas, o)
 	switch {
 	case o.Clip > 0 && o.ClipNoise:
-		d = Clipped(d, o.Clip)
+		d = StaticThreshold(d, -o.Clip, o.Clip)
 	case o.Clip > 0:
-		return euler(d, x, sigmas, o, ancestral, func(dst []float64) { clip(dst, o.Clip) })
+		return euler(d, x, sigmas, o, ancestral, func(dst []float64) { clip(dst, -o.Clip, o.Clip) })
 	}
 	return euler(d, x, sigmas, o, ancestral, nil)
 }

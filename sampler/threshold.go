@@ -7,13 +7,17 @@ import (
 )
 
 // StaticThreshold returns d with its estimate limited to the range of pictures, lo to hi: static thresholding (Saharia et
-// al., Imagen, arXiv 2205.11487, section 2.3).
+// al., Imagen, arXiv 2205.11487, section 2.3). With -1 and 1 it is the clip_sample of diffusers' schedulers.
 func StaticThreshold(d Denoiser, lo, hi float64) Denoiser {
 	return func(dst, x []float64, sigma float64) {
 		d(dst, x, sigma)
-		for i, v := range dst {
-			dst[i] = min(max(v, lo), hi)
-		}
+		clip(dst, lo, hi)
+	}
+}
+
+func clip(dst []float64, lo, hi float64) {
+	for i, v := range dst {
+		dst[i] = min(max(v, lo), hi)
 	}
 }
 

@@ -13,21 +13,6 @@ func Counted(d Denoiser, calls *int) Denoiser {
 	}
 }
 
-// Clipped returns the denoiser that limits d's estimates to [-limit, limit], as diffusers' clip_sample does for every solver but
-// [DDIM], which has it as an option.
-func Clipped(d Denoiser, limit float64) Denoiser {
-	return func(dst, x []float64, sigma float64) {
-		d(dst, x, sigma)
-		clip(dst, limit)
-	}
-}
-
-func clip(dst []float64, limit float64) {
-	for i, v := range dst {
-		dst[i] = min(max(v, -limit), limit)
-	}
-}
-
 // AnalyticFirst returns d without its evaluation at the level first, normally the start of a run: there the slope is taken as
 // x/sqrt(1 + sigma²), that of data with mean 0 and deviation 1. This is the analytical first step, AFS, of Dockhorn et al.
 // (arXiv 2210.05475) as diff-sampler has it; it saves one evaluation with every solver, where noise hides the data anyway.

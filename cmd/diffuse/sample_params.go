@@ -118,7 +118,12 @@ func (o *sampleOptions) recalledFlags(r sampleReport, f *pflag.FlagSet) (map[str
 	if r.Adaptive != nil && r.Adaptive.SharedBy > 0 {
 		flags["batch"] = strconv.Itoa(r.Adaptive.SharedBy)
 	}
-	if typed := []string{"steps", "schedule", "sigma-min", "sigma-max", "rho", "timesteps"}; !slices.ContainsFunc(typed, f.Changed) {
+	typed, n := []string{"steps", "schedule", "sigma-min", "sigma-max", "rho", "timesteps"}, len(r.Sigmas)
+	switch {
+	case slices.ContainsFunc(typed, f.Changed):
+	case r.Adaptive != nil && f.Changed("sampler") && !f.Changed("sigmas") && n == 3 && r.Sigmas[2] == 0: // a range, not steps
+		flags["sigma-max"], flags["sigma-min"] = exactList(r.Sigmas[:1]), exactList(r.Sigmas[1:2])
+	default:
 		flags["sigmas"] = exactList(r.Sigmas)
 	}
 	if f.Changed("num") || f.Changed("noise") {

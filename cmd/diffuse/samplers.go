@@ -185,7 +185,7 @@ func listSamplers(u *ui) error {
 	var rows []samplerRow
 	for _, i := range sampler.All() {
 		r := samplerRow{Name: i.Name, Aliases: append([]string{}, i.Aliases...), Order: i.ConvergenceOrder(i.Options()), Variants: i.Variants,
-			Stochastic: i.Stochastic, Flags: flagsOf(i), About: i.About, Source: i.Source}
+			Stochastic: i.Stochastic || slices.Contains(i.Extra, "restart"), Flags: flagsOf(i), About: i.About, Source: i.Source}
 		for p := max(1, i.MinOrder); p <= i.MaxOrder; p++ {
 			r.Orders = append(r.Orders, p)
 		}
