@@ -24,26 +24,18 @@ type film struct {
 	frames [][]imageio.Image // of each picture
 }
 
-// begin adds the pictures of a batch, whose unit noise becomes the first frame where states are shown.
-func (f *film) begin(_ int, unit []float64) {
-	per := f.model.size()
-	for lo := 0; lo < len(unit); lo += per {
-		var frames []imageio.Image
-		if f.show == showStates {
-			noise := make([]float64, per)
-			for i, v := range unit[lo : lo+per] {
-				noise[i] = contrast * v
-			}
-			frames = append(frames, f.model.image(noise))
-		}
-		f.frames = append(f.frames, frames)
+// begin adds the pictures of a batch, whose starting states become the first frames where states are shown.
+func (f *film) begin(lo int, sigma float64, x []float64) {
+	f.frames = append(f.frames, make([][]imageio.Image, len(x)/f.model.size())...)
+	if f.show == showStates {
+		f.add(lo, sampler.State{Sigma: sigma, X: x})
 	}
 }
 
 // contrast is about the standard deviation of pictures on the scale -1 to 1.
 const contrast = 0.5
 
-// add takes a step. A state is scaled to the contrast of a picture: noise then fits into the range of grey levels, and the last state is
+// add takes a step, or the start of a run. A state is scaled to the contrast of a picture: noise then fits into the range of grey levels, and the last state is
 // the picture as it is.
 func (f *film) add(lo int, s sampler.State) {
 	per, x, scale := f.model.size(), s.X, contrast/math.Hypot(contrast, s.Sigma)

@@ -37,6 +37,10 @@ type sampleOptions struct {
 	rescale   string
 	threshold string
 
+	from, mask string
+	strength   float64
+	resample   int
+
 	outdir, picture, npz string
 	columns, scale       int
 	animate, animateShow string
@@ -80,6 +84,12 @@ or the pictures drawn with it (but see --share-steps). Classes: without --class,
 s mod K of a model with K classes (with --noise, picture i shows class i mod K);
 with a list, picture i shows element i mod the list's length.
 
+--from starts from a picture with noise on it (SDEdit); --strength says how much
+of the run is left, and so how much may change. With --mask, what is black in it
+is kept: at every evaluation the estimate of the denoiser is replaced by the
+picture there (DDNM). New parts fit better to it with --resample, 4 for example,
+or with a sampler that adds noise, such as dpmpp-sde.
+
 ` + skiptune.Syntax,
 		Example: `  diffuse sample
   diffuse sample --class sneaker,bag --num 20 --grid shoes-and-bags.png
@@ -87,6 +97,8 @@ with a list, picture i shows element i mod the list's length.
   diffuse sample runs/mine --seeds 0-9999 --npz samples.npz
   diffuse sample model.safetensors --skip 0.55:1 --steps 6
   diffuse sample big.safetensors --guidance 1.5 --gnet small.safetensors --guidance-interval 0.2,5
+  diffuse sample fashion-teacher --from sneaker.png --strength 0.7 --class ankle-boot
+  diffuse sample fashion-teacher --from shirt.png --mask right.png --resample 4 --class shirt
   diffuse sample mixture.gmm.json --noise a.safetensors --trace b.safetensors`,
 		Args:              between(0, 1, "at most one model"),
 		ValidArgsFunction: completeModel,
@@ -112,6 +124,7 @@ with a list, picture i shows element i mod the list's length.
 		},
 	}
 	o.bindDrawing(c)
+	o.bindEditing(c.Flags())
 	o.bindOutputs(c.Flags())
 	c.Flags().BoolVar(&o.listSolvers, "list-samplers", false, "print the samplers with their aliases and options and stop")
 	return c
@@ -205,6 +218,9 @@ func (o *sampleOptions) contradictions(f *pflag.FlagSet) error {
 	if err := o.grid.contradictions(f); err != nil {
 		return err
 	}
+	if err := o.editingContradictions(f); err != nil {
+		return err
+	}
 	switch {
 	case f.Changed("num") && o.num < 1:
 		return usagef("--num is %d, want 1 or more", o.num)
@@ -226,7 +242,7 @@ func (o *sampleOptions) contradictions(f *pflag.FlagSet) error {
 			return withHint(usagef("--%s without --guidance has no effect", name), "add --guidance W, for example 1.5")
 		}
 	}
-	for _, name := range []string{"grid", "outdir", "npz", "trace", "animate", "params-from", "noise", "seeds", "sigmas", "timesteps", "class", "skip", "gnet", "restart"} {
+	for _, name := range []string{"grid", "outdir", "npz", "trace", "animate", "params-from", "noise", "seeds", "sigmas", "timesteps", "class", "skip", "gnet", "restart", "from", "mask"} {
 		if f.Changed(name) && f.Lookup(name).Value.String() == "" {
 			return usagef("--%s is empty", name)
 		}

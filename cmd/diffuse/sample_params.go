@@ -16,8 +16,8 @@ import (
 
 // recordedElsewhere are the drawing flags that are not kept as such: other fields of a picture's metadata hold their values, whether they were
 // typed or not, or they name files, which have to be named again.
-var recordedElsewhere = []string{"batch", "seeds", "num", "noise", "gnet", "class", "sampler", "skip",
-	"steps", "schedule", "sigma-min", "sigma-max", "rho", "sigmas", "timesteps"}
+var recordedElsewhere = []string{"batch", "seeds", "num", "noise", "gnet", "from", "mask", "class", "sampler", "skip",
+	"steps", "schedule", "sigma-min", "sigma-max", "rho", "sigmas", "timesteps", "strength"}
 
 // recordFlags returns the drawing flags of which a picture's metadata would not tell otherwise.
 func (p *samplePlan) recordFlags() map[string]string {
@@ -74,6 +74,9 @@ func (o *sampleOptions) recall(u *ui, f *pflag.FlagSet, args []string) (modelArg
 	if r.Guidance != nil && r.Guidance.Model != "" && !f.Changed("gnet") {
 		return "", usagef("--params-from: %s was guided by %s: name that model with --gnet", o.paramsFrom, r.Guidance.Model)
 	}
+	if err := o.recallEdit(u, f, r.From); err != nil {
+		return "", err
+	}
 	if now := version(); r.Version != now.Version || r.Kernels != now.Kernels {
 		u.warn("%s was drawn by version %s on %s, this is %s on %s: the last bits may differ", o.paramsFrom, r.Version, r.Kernels, now.Version, now.Kernels)
 	}
@@ -89,6 +92,12 @@ func (o *sampleOptions) recall(u *ui, f *pflag.FlagSet, args []string) (modelArg
 	}
 	if typed := []string{"steps", "schedule", "sigma-min", "sigma-max", "rho", "timesteps"}; !slices.ContainsFunc(typed, f.Changed) {
 		flags["sigmas"] = exactList(r.Sigmas)
+		if r.From != nil {
+			flags["sigmas"] = exactList(r.From.Levels)
+		}
+	}
+	if r.From != nil {
+		flags["strength"] = strconv.FormatFloat(r.From.Strength, 'g', -1, 64)
 	}
 	if f.Changed("num") || f.Changed("noise") {
 		delete(flags, "seeds")

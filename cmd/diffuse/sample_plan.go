@@ -52,6 +52,9 @@ func (o *sampleOptions) planDrawing(u *ui, m *model) (*samplePlan, error) {
 	if err := o.planPictures(u, p); err != nil {
 		return nil, err
 	}
+	if err := o.planEdit(u, p); err != nil {
+		return nil, err
+	}
 	p.rehearse()
 	return p, nil
 }
@@ -85,6 +88,9 @@ func (o *sampleOptions) planSolver(p *samplePlan) error {
 		g.rho = d.Rho
 	}
 	if p.sigmas, err = g.sigmas(p.model.precond); err != nil {
+		return err
+	}
+	if err := o.planStrength(p); err != nil {
 		return err
 	}
 	return o.planOptions(p)

@@ -33,6 +33,7 @@ type sampleReport struct {
 	Adaptive  *adaptive         `json:"adaptive,omitempty"`
 	Churn     *churnReport      `json:"churn,omitempty"`
 	Skip      string            `json:"skip,omitempty"`
+	From      *editReport       `json:"from,omitempty"`
 	Guidance  *guideReport      `json:"guidance,omitempty"`
 	Threshold string            `json:"threshold,omitempty"`
 	Height    int               `json:"height"`
@@ -117,7 +118,7 @@ func (p *samplePlan) report(pictures []picture) sampleReport {
 		Version: v.Version, Kernels: v.Kernels, Model: p.model.name, ModelSHA: p.model.sha,
 		Sampler: p.sampler.Name, Steps: p.steps(), NFE: p.nfe, Sigmas: p.sigmas,
 		Eta: p.options.Eta, Order: p.options.Order, Variant: p.options.Variant, R: p.options.R, Solver: p.solverMore(), Skip: p.skip, Threshold: p.limit.String(),
-		Height: p.model.height, Width: p.model.width, Channels: p.model.channels, Pictures: len(pictures), Noise: p.given != nil,
+		Height: p.model.height, Width: p.model.width, Channels: p.model.channels, Pictures: len(pictures), Noise: p.given != nil, From: p.edit.report(),
 	}
 	if p.given == nil && p.rng.kind != "diffuse" {
 		r.RNG = p.rng.String()
@@ -217,8 +218,10 @@ func (p *samplePlan) planOutputs(u *ui, o *sampleOptions) error {
 	if p.guide != nil && p.guide.model != nil {
 		inputs = append(inputs, [2]string{"--gnet", p.guide.model.path})
 	}
-	if o.given("noise") {
-		inputs = append(inputs, [2]string{"--noise", o.noise})
+	for _, f := range [][2]string{{"noise", o.noise}, {"from", o.from}, {"mask", o.mask}} {
+		if o.given(f[0]) {
+			inputs = append(inputs, [2]string{"--" + f[0], f[1]})
+		}
 	}
 	if err := distinct(inputs, [2]string{"--grid", p.picture}, [2]string{"--npz", p.npz}, [2]string{"--trace", p.trace}, [2]string{"--animate", p.animate}); err != nil {
 		return err
@@ -303,6 +306,9 @@ func (p *samplePlan) announce(u *ui) error {
 	}
 	if r.RNG != "" {
 		say("rng", "%s", r.RNG)
+	}
+	if r.From != nil {
+		say("from", "%s", r.From)
 	}
 	if r.Skip != "" {
 		say("skip", "%s", r.Skip)
