@@ -142,14 +142,7 @@ func (o *sampleOptions) bindDrawing(c *cobra.Command) {
 		f.IntVar(&o.batch, "batch", o.batch, "pictures computed together")
 		f.StringVar(&o.rng, "rng", o.rng, "what a seed means: "+strings.Join(plainNames(rngNames()), ", "))
 	})
-	section(f, "Noise levels", func() {
-		f.IntVar(&o.grid.steps, "steps", 0, "solver steps (default: the model's)")
-		f.StringVar(&o.grid.schedule, "schedule", o.grid.schedule, "noise schedule such as karras, exponential, cosine:shift=64@256; diffuse schedule --help lists all")
-		f.Float64Var(&o.grid.sigmaMin, "sigma-min", 0, "lowest noise level above 0 (default: the schedule's or the model's)")
-		f.Float64Var(&o.grid.sigmaMax, "sigma-max", 0, "noise level where sampling starts (default: the schedule's or the model's)")
-		f.Float64Var(&o.grid.rho, "rho", 0, "exponent of the karras schedule (default: the model's)")
-		o.grid.bindLists(f)
-	})
+	o.bindLevels(c)
 	section(f, "Solver", func() {
 		f.StringVar(&o.sampler, "sampler", "", "solver such as heun, dpmpp-2m, unipc; --list-samplers shows all (default: the model's)")
 		o.bindSolver(c)
@@ -167,6 +160,19 @@ func (o *sampleOptions) bindDrawing(c *cobra.Command) {
 	c.RegisterFlagCompletionFunc("guidance-method", completeWith([]string{"cfg", "cfg++"}))
 	c.RegisterFlagCompletionFunc("threshold", completeWith([]string{"none", "static", "dynamic"}))
 	c.RegisterFlagCompletionFunc("sampler", completeWith(samplerNames()))
+}
+
+// bindLevels adds the flags that choose noise levels where the model has its own.
+func (o *sampleOptions) bindLevels(c *cobra.Command) {
+	f := c.Flags()
+	section(f, "Noise levels", func() {
+		f.IntVar(&o.grid.steps, "steps", 0, "solver steps (default: the model's)")
+		f.StringVar(&o.grid.schedule, "schedule", o.grid.schedule, "noise schedule such as karras, exponential, cosine:shift=64@256; diffuse schedule --help lists all")
+		f.Float64Var(&o.grid.sigmaMin, "sigma-min", 0, "lowest noise level above 0 (default: the schedule's or the model's)")
+		f.Float64Var(&o.grid.sigmaMax, "sigma-max", 0, "noise level where sampling starts (default: the schedule's or the model's)")
+		f.Float64Var(&o.grid.rho, "rho", 0, "exponent of the karras schedule (default: the model's)")
+		o.grid.bindLists(f)
+	})
 	c.RegisterFlagCompletionFunc("schedule", completeWith(scheduleNames()))
 }
 
