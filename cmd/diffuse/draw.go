@@ -24,7 +24,8 @@ type drawing struct {
 	rng     rng
 	guide   *guide
 	limit   threshold
-	edit    *edit // what is drawn starts from a picture; nil: from noise alone
+	edit    *edit          // what is drawn starts from a picture; nil: from noise alone
+	between *interpolation // what is drawn are frames between two seeds; nil: pictures of seeds
 
 	brownian   bool // steps draw from one Brownian path per picture
 	shareSteps bool // an adaptive solver is given whole batches
@@ -105,7 +106,7 @@ func (d *drawing) draw(ctx context.Context, batch []picture, start []float64, no
 	o.Attempt = func(a sampler.Attempt) { d.spent.add(a, len(batch)) }
 	out := make([]float64, len(start))
 	denoise, solve := d.denoiser(batch, &calls)
-	back := sampler.White(sampler.BatchNoise(seedsOf(batch), d.model.size(), "resample"))
+	back := d.mixed(batch, sampler.White(sampler.BatchNoise(d.seeds(batch), d.model.size(), "resample")))
 	for s := range d.run(solve, denoise, start, o, back) {
 		if ctx.Err() != nil {
 			return nil, errInterrupted
@@ -123,20 +124,15 @@ func (d *drawing) draw(ctx context.Context, batch []picture, start []float64, no
 // seededNoise returns the starting noise of a batch and the source of its later draws. Each picture has its own streams, so
 // neither its neighbours nor the number of pictures matter.
 func (d *drawing) seededNoise(batch []picture) (start []float64, noise sampler.Noise) {
-	seeds := seedsOf(batch)
-	start, steps := d.rng.noise(seeds, d.model.size())
+	seeds, per := d.seeds(batch), d.model.size()
+	first, steps := d.rng.noise(seeds, per)
+	noise = sampler.White(steps)
 	if d.brownian {
-		return start, sampler.BrownianNoise(seeds, d.model.size(), "step")
+		noise = sampler.BrownianNoise(seeds, per, "step")
 	}
-	return start, sampler.White(steps)
-}
-
-func seedsOf(batch []picture) []uint64 {
-	seeds := make([]uint64, len(batch))
-	for i, p := range batch {
-		seeds[i] = p.Seed
-	}
-	return seeds
+	start = make([]float64, len(batch)*per)
+	d.mixed(batch, func(dst []float64, _, _ float64) { copy(dst, first) })(start, 0, 0)
+	return start, d.mixed(batch, noise)
 }
 
 // add counts an attempt of a batch.

@@ -21,11 +21,15 @@ const (
 type film struct {
 	model  *model
 	show   string
+	across bool              // the frames are the pictures of an interpolation, one after the other, not their steps
 	frames [][]imageio.Image // of each picture
 }
 
 // begin adds the pictures of a batch, whose starting states become the first frames where states are shown.
 func (f *film) begin(lo int, sigma float64, x []float64) {
+	if f.across {
+		return
+	}
 	f.frames = append(f.frames, make([][]imageio.Image, len(x)/f.model.size())...)
 	if f.show == showStates {
 		f.add(lo, sampler.State{Sigma: sigma, X: x})
@@ -38,6 +42,9 @@ const contrast = 0.5
 // add takes a step, or the start of a run. A state is scaled to the contrast of a picture: noise then fits into the range of grey levels, and the last state is
 // the picture as it is.
 func (f *film) add(lo int, s sampler.State) {
+	if f.across {
+		return
+	}
 	per, x, scale := f.model.size(), s.X, contrast/math.Hypot(contrast, s.Sigma)
 	if f.show == showDenoised {
 		x, scale = s.Denoised, 1
@@ -54,7 +61,17 @@ func (f *film) add(lo int, s sampler.State) {
 
 // end makes the finished pictures the last frames.
 func (f *film) end(lo int, x []float64) {
-	per, batch := f.model.size(), f.frames[lo:]
+	per := f.model.size()
+	if f.across {
+		if lo == 0 {
+			f.frames = make([][]imageio.Image, 1)
+		}
+		for i := 0; i < len(x); i += per {
+			f.frames[0] = append(f.frames[0], f.model.image(x[i:i+per]))
+		}
+		return
+	}
+	batch := f.frames[lo:]
 	for i := range batch {
 		picture := f.model.image(x[i*per : (i+1)*per])
 		if f.show == showStates {

@@ -41,6 +41,8 @@ type sampleOptions struct {
 	strength   float64
 	resample   int
 
+	between, frames string // --interpolate-seeds
+
 	outdir, picture, npz string
 	columns, scale       int
 	animate, animateShow string
@@ -60,11 +62,14 @@ type sampleOptions struct {
 // defaultBatch is the number of pictures computed together unless --batch says otherwise.
 const defaultBatch = 16
 
+// defaultFrames is the number of frames of an interpolation.
+const defaultFrames = "24"
+
 // defaultPicture is where the grid goes if no other output is asked for.
 const defaultPicture = "diffuse.png"
 
 func newSampleOptions() *sampleOptions {
-	return &sampleOptions{batch: defaultBatch, grid: defaultGrid(), solver: sampler.DefaultOptions(), rng: "diffuse", guidance: 1, method: "cfg", threshold: "none", scale: 1, animateShow: showStates}
+	return &sampleOptions{batch: defaultBatch, grid: defaultGrid(), solver: sampler.DefaultOptions(), rng: "diffuse", guidance: 1, method: "cfg", threshold: "none", scale: 1, animateShow: showStates, frames: defaultFrames}
 }
 
 func sampleCommand(u *ui) *cobra.Command {
@@ -99,6 +104,7 @@ or with a sampler that adds noise, such as dpmpp-sde.
   diffuse sample big.safetensors --guidance 1.5 --gnet small.safetensors --guidance-interval 0.2,5
   diffuse sample fashion-teacher --from sneaker.png --strength 0.7 --class ankle-boot
   diffuse sample fashion-teacher --from shirt.png --mask right.png --resample 4 --class shirt
+  diffuse sample fashion-teacher --interpolate-seeds 3:17 --class bag --animate bags.gif
   diffuse sample mixture.gmm.json --noise a.safetensors --trace b.safetensors`,
 		Args:              between(0, 1, "at most one model"),
 		ValidArgsFunction: completeModel,
@@ -125,6 +131,7 @@ or with a sampler that adds noise, such as dpmpp-sde.
 	}
 	o.bindDrawing(c)
 	o.bindEditing(c.Flags())
+	o.bindBetween(c.Flags())
 	o.bindOutputs(c.Flags())
 	c.Flags().BoolVar(&o.listSolvers, "list-samplers", false, "print the samplers with their aliases and options and stop")
 	return c
@@ -227,6 +234,9 @@ func (o *sampleOptions) contradictions(f *pflag.FlagSet) error {
 	if err := o.editingContradictions(f); err != nil {
 		return err
 	}
+	if err := o.betweenContradictions(f); err != nil {
+		return err
+	}
 	switch {
 	case f.Changed("num") && o.num < 1:
 		return usagef("--num is %d, want 1 or more", o.num)
@@ -248,7 +258,7 @@ func (o *sampleOptions) contradictions(f *pflag.FlagSet) error {
 			return withHint(usagef("--%s without --guidance has no effect", name), "add --guidance W, for example 1.5")
 		}
 	}
-	for _, name := range []string{"grid", "outdir", "npz", "trace", "animate", "params-from", "noise", "seeds", "sigmas", "timesteps", "class", "skip", "gnet", "restart", "from", "mask"} {
+	for _, name := range []string{"grid", "outdir", "npz", "trace", "animate", "params-from", "noise", "seeds", "sigmas", "timesteps", "class", "skip", "gnet", "restart", "from", "mask", "interpolate-seeds", "frames"} {
 		if f.Changed(name) && f.Lookup(name).Value.String() == "" {
 			return usagef("--%s is empty", name)
 		}

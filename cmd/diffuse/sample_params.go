@@ -16,7 +16,7 @@ import (
 
 // recordedElsewhere are the drawing flags that are not kept as such: other fields of a picture's metadata hold their values, whether they were
 // typed or not, or they name files, which have to be named again.
-var recordedElsewhere = []string{"batch", "seeds", "num", "noise", "gnet", "from", "mask", "class", "sampler", "skip",
+var recordedElsewhere = []string{"batch", "seeds", "num", "noise", "interpolate-seeds", "frames", "gnet", "from", "mask", "class", "sampler", "skip",
 	"steps", "schedule", "sigma-min", "sigma-max", "rho", "sigmas", "timesteps", "strength"}
 
 // recordFlags returns the drawing flags of which a picture's metadata would not tell otherwise.
@@ -39,7 +39,7 @@ func (p *samplePlan) classList(pictures []picture) []string {
 	list, chosen := make([]string, len(pictures)), true
 	for i, pic := range pictures {
 		list[i] = p.model.classText(pic.Class)
-		chosen = chosen && (p.model.labels == 0 || pic.Class == int(pic.Seed%uint64(p.model.labels)))
+		chosen = chosen && pic.Class == p.ownClass(pic.Seed)
 	}
 	if chosen {
 		return nil
@@ -99,7 +99,14 @@ func (o *sampleOptions) recall(u *ui, f *pflag.FlagSet, args []string) (modelArg
 	if r.From != nil {
 		flags["strength"] = strconv.FormatFloat(r.From.Strength, 'g', -1, 64)
 	}
+	if b := r.Between; b != nil && !f.Changed("seeds") {
+		flags["interpolate-seeds"], flags["frames"] = b.Seeds, b.Frames
+	}
 	if f.Changed("num") || f.Changed("noise") {
+		delete(flags, "interpolate-seeds")
+		delete(flags, "frames")
+	}
+	if f.Changed("num") || f.Changed("noise") || f.Changed("interpolate-seeds") {
 		delete(flags, "seeds")
 	}
 	for _, name := range sortedKeys(flags) {

@@ -70,7 +70,7 @@ func (p *samplePlan) drawAll(ctx context.Context, u *ui, out *collected) error {
 	}
 	var frames *film
 	if p.animate != "" {
-		frames = &film{model: p.model, show: p.animateShow}
+		frames = &film{model: p.model, show: p.animateShow, across: p.between != nil}
 		onlookers = append(onlookers, frames)
 	}
 	if p.preview {
