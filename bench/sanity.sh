@@ -26,6 +26,6 @@ for set in train test noise-5 noise-10 noise-20 blur-0.5 blur-1 repeated-1000 ha
 	# Every metric is one line `"name": {` followed by `"value": number`.
 	value() { awk -v key="\"$2\":" '$1 == key { found = 1 } found && $1 == "\"value\":" { sub(",", "", $2); print $2; exit }' "$out/$set-$1.json"; }
 	printf '| %s | %.4f | %.4f | %.3f | %.3f | %.3f | %.3f | %.3f | %.3f | %.4f | %.3f |\n' "${set//-/ }" "$(value fashion fd-fashion)" "$(value random fd-random)" \
-		"$(value fashion kid | awk '{ print 1000 * $1 }')" "$(value fashion precision)" "$(value fashion recall)" "$(value fashion density)" \
-		"$(value fashion coverage)" "$(value fashion authenticity)" "$(value fashion sw)" "$(value fashion accuracy)"
+		"$(value fashion kid-fashion | awk '{ print 1000 * $1 }')" "$(value fashion precision)" "$(value fashion recall)" "$(value fashion density)" \
+		"$(value fashion coverage)" "$(value fashion authenticity)" "$(value fashion sliced-wasserstein)" "$(value fashion accuracy)"
 done

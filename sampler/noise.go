@@ -2,6 +2,7 @@ package sampler
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 )
 
@@ -43,5 +44,28 @@ func BatchNoise(seeds []uint64, perImage int, purpose string) func(dst []float64
 				dst[i*perImage+j] = r.NormFloat64()
 			}
 		}
+	}
+}
+
+// Slerp writes the spherical interpolation between a and b at t, from 0 (a) to 1 (b), into dst; all have the same length. Between two draws of unit
+// normals it is one again, in length, where the straight line would be shorter: DDIM (Song et al., arXiv 2010.02502) interpolates so,
+// appendix D.5, after Shoemake (1985). Vectors of nearly the same or opposite direction are interpolated straight.
+func Slerp(dst, a, b []float64, t float64) {
+	if len(dst) != len(a) || len(dst) != len(b) {
+		panic(fmt.Sprintf("sampler: Slerp of %d and %d numbers into %d", len(a), len(b), len(dst)))
+	}
+	var dot, aa, bb float64
+	for i := range a {
+		dot += a[i] * b[i]
+		aa += a[i] * a[i]
+		bb += b[i] * b[i]
+	}
+	u, v := 1-t, t
+	angle := math.Acos(min(max(dot/math.Sqrt(aa*bb), -1), 1))
+	if s := math.Sin(angle); s > 1e-6 { // false if one is 0
+		u, v = math.Sin(u*angle)/s, math.Sin(v*angle)/s
+	}
+	for i := range dst {
+		dst[i] = u*a[i] + v*b[i]
 	}
 }

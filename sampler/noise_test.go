@@ -2,6 +2,7 @@ package sampler_test
 
 import (
 	"math"
+	"slices"
 	"testing"
 
 	"diffuse/sampler"
@@ -73,4 +74,46 @@ func TestBatchNoise(t *testing.T) {
 		same(t, "two pictures", x, append(ya, yb...))
 	}
 	panics(t, "a buffer of another batch", "2 pictures of 3", func() { both(make([]float64, 3)) })
+}
+
+// TestSlerp: the ends are exact, the length goes evenly from one to the other's, equal steps turn by equal angles, and vectors without an angle between
+// them are no exception.
+func TestSlerp(t *testing.T) {
+	a, b, mid := make([]float64, 1000), make([]float64, 1000), make([]float64, 1000)
+	sampler.BatchNoise([]uint64{1}, 1000, "latent")(a)
+	sampler.BatchNoise([]uint64{2}, 1000, "latent")(b)
+	dot := func(x, y []float64) (s float64) {
+		for i := range x {
+			s += x[i] * y[i]
+		}
+		return s
+	}
+	sampler.Slerp(mid, a, b, 0)
+	if !slices.Equal(mid, a) {
+		t.Error("at 0 it is not the first")
+	}
+	sampler.Slerp(mid, a, b, 1)
+	if !slices.Equal(mid, b) {
+		t.Error("at 1 it is not the second")
+	}
+	scale := math.Sqrt(dot(a, a) / dot(b, b))
+	for i := range b { // of equal length
+		b[i] *= scale
+	}
+	angle := func(x, y []float64) float64 { return math.Acos(dot(x, y) / math.Sqrt(dot(x, x)*dot(y, y))) }
+	sampler.Slerp(mid, a, b, 0.3)
+	if l := dot(mid, mid) / dot(a, a); !(math.Abs(l-1) <= 1e-12) {
+		t.Errorf("the squared length changes by the factor %v", l)
+	}
+	if got, want := angle(a, mid), 0.3*angle(a, b); !(math.Abs(got-want) <= 1e-9) {
+		t.Errorf("at 0.3 the angle is %v, want %v", got, want)
+	}
+	sampler.Slerp(mid, a, a, 0.3)
+	if d := dot(mid, mid) / dot(a, a); !(math.Abs(d-1) <= 1e-12) {
+		t.Errorf("between a vector and itself the squared length changes by the factor %v", d)
+	}
+	sampler.Slerp(mid, a, make([]float64, 1000), 0.5)
+	if got := dot(mid, mid) / dot(a, a); !(math.Abs(got-0.25) <= 1e-12) {
+		t.Errorf("half way to 0 the squared length is %v, want 1/4", got)
+	}
 }

@@ -34,6 +34,9 @@ type Info struct {
 	Brownian bool
 	// OwnLevels says that it steps between levels of its own, from the first of the list to the last.
 	OwnLevels bool
+	// OneStep says that a step depends on the state at its start and on the options alone, not on earlier steps, so that a run may be cut into
+	// runs of one step and steps repeated ([Resampled]).
+	OneStep bool
 	// Adaptive says that it chooses its steps by the error over the whole batch it is given, so that pictures that are to be
 	// independent of each other must be given one by one; Options.Adaptive and Attempt have an effect.
 	Adaptive bool

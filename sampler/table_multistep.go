@@ -62,12 +62,12 @@ func multistep() []Info {
 			Source:   "PNDM, arXiv 2202.09778; diffusers",
 		},
 		{
-			Name: "amed", Aliases: []string{"amed-solver"}, Sampler: AMED, Order: 2, NFE: twice, UsesR: true, Extra: split,
+			Name: "amed", Aliases: []string{"amed-solver"}, Sampler: AMED, Order: 2, NFE: twice, UsesR: true, Extra: split, OneStep: true,
 			About:  "AMED-Solver with given r, scale_dir, scale_time; two evaluations a step",
 			Source: amed,
 		},
 		{
-			Name: "amed-euler", Aliases: []string{"amed-plugin-euler"}, Sampler: AMEDEuler, Order: 1, NFE: twice, UsesR: true, Extra: split,
+			Name: "amed-euler", Aliases: []string{"amed-plugin-euler"}, Sampler: AMEDEuler, Order: 1, NFE: twice, UsesR: true, Extra: split, OneStep: true,
 			About:  "AMED plugin over Euler: every step split at r",
 			Source: amed,
 		},
@@ -79,7 +79,7 @@ func multistep() []Info {
 			Converges: atMostTwo,
 		},
 		{
-			Name: "amed-dpm-2", Aliases: []string{"amed-plugin-dpm-2"}, Sampler: AMEDDPM2, Order: 2, NFE: twice, UsesR: true, Extra: split,
+			Name: "amed-dpm-2", Aliases: []string{"amed-plugin-dpm-2"}, Sampler: AMEDDPM2, Order: 2, NFE: twice, UsesR: true, Extra: split, OneStep: true,
 			About:  "AMED plugin over dpm-2",
 			Source: amed,
 		},
@@ -92,7 +92,7 @@ func multistep() []Info {
 		},
 		{
 			Name: "ddpm", Aliases: []string{"DDPMScheduler"}, Sampler: DDPM, Order: 1, NFE: once, Stochastic: true, Eta: 1, UsesEta: true,
-			Variants: []string{ddpmSmall, ddpmLarge}, Extra: []string{"clip"},
+			Variants: []string{ddpmSmall, ddpmLarge}, Extra: []string{"clip"}, OneStep: true,
 			About:  "DDPM's ancestral sampling; fixed-small is ddim with eta 1",
 			Source: "DDPM, arXiv 2006.11239",
 		},
@@ -108,7 +108,7 @@ func multistep() []Info {
 			Source: "Restart, arXiv 2306.14878",
 		},
 		{
-			Name: "heun-flow", Aliases: []string{"flow-match-heun-discrete"}, Sampler: HeunFlow, Order: 2, NFE: twice, UsesChurn: true,
+			Name: "heun-flow", Aliases: []string{"flow-match-heun-discrete"}, Sampler: HeunFlow, Order: 2, NFE: twice, UsesChurn: true, OneStep: true,
 			About:  "Heun's method in the time of flow matching",
 			Source: "arXiv 2210.02747; diffusers",
 		},
@@ -119,7 +119,7 @@ func multistep() []Info {
 			Source: "arXiv 2303.01469 and 2310.02279",
 		},
 		{
-			Name: "tcd", Aliases: []string{"TCDScheduler"}, Sampler: TCD, Order: 1, NFE: once, Stochastic: true, Eta: 0.3, UsesEta: true,
+			Name: "tcd", Aliases: []string{"TCDScheduler"}, Sampler: TCD, Order: 1, NFE: once, Stochastic: true, Eta: 0.3, UsesEta: true, OneStep: true,
 			About:  "TCD: down to (1-eta) of the next noise level, then noise (diffusers: of the next training step)",
 			Source: "TCD, arXiv 2402.19159",
 		},

@@ -159,13 +159,8 @@ func newTrace(count, per int, sigmas []float64) *trace {
 	return t
 }
 
-// begin stores the starting state of pictures from lo on: unit noise times the first level.
-func (t *trace) begin(lo int, unit []float64) {
-	dst := t.x[lo*t.per:][:len(unit)]
-	for i, v := range unit {
-		dst[i] = v * t.sigmas[0]
-	}
-}
+// begin stores the starting state of pictures from lo on.
+func (t *trace) begin(lo int, _ float64, x []float64) { copy(t.x[lo*t.per:], x) }
 
 // end: the last step is the result.
 func (t *trace) end(int, []float64) {}

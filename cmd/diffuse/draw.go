@@ -24,6 +24,8 @@ type drawing struct {
 	rng     rng
 	guide   *guide
 	limit   threshold
+	edit    *edit          // what is drawn starts from a picture; nil: from noise alone
+	between *interpolation // what is drawn are frames between two seeds; nil: pictures of seeds
 
 	brownian   bool // steps draw from one Brownian path per picture
 	shareSteps bool // an adaptive solver is given whole batches
@@ -49,18 +51,21 @@ func (d *drawing) rehearse() {
 	o := d.options
 	o.Noise = func([]float64, float64, float64) {}
 	denoise, solve := d.guided(count, count, 1)
-	for s := range d.run(solve, denoise, []float64{0}, o) {
+	for s := range d.run(solve, denoise, []float64{0}, o, o.Noise) {
 		d.levels = append(d.levels, s.Sigma)
 	}
 }
 
-// run is a solver from x, the state at the first noise level.
-func (d *drawing) run(solve sampler.Sampler, den sampler.Denoiser, x []float64, o sampler.Options) iter.Seq[sampler.State] {
+// run is a solver from x, the state at the first noise level. Steps that are repeated put noise of back in between.
+func (d *drawing) run(solve sampler.Sampler, den sampler.Denoiser, x []float64, o sampler.Options, back sampler.Noise) iter.Seq[sampler.State] {
 	if d.afs {
 		den = sampler.AnalyticFirst(den, d.sigmas[0])
 	}
 	if d.toZero {
 		solve = sampler.DenoiseToZero(solve)
+	}
+	if d.edit != nil && d.edit.resample > 0 {
+		solve = sampler.Resampled(solve, d.edit.resample, back)
 	}
 	return solve(den, x, d.sigmas, o)
 }
@@ -83,21 +88,26 @@ func (d *drawing) share(s sampler.State) float64 {
 	return math.Log(d.sigmas[0]/s.Sigma) / math.Log(d.sigmas[0]/last)
 }
 
-// draw runs the solver on one batch. start holds unit noise, N×C×H×W, and becomes the starting state; noise supplies the draws of
-// later steps. each is called after every step; the result, also N×C×H×W, is the caller's.
+// begin turns the unit noise of a batch, N×C×H×W, into the state that a run starts from.
+func (d *drawing) begin(unit []float64) {
+	for i := range unit {
+		unit[i] *= d.sigmas[0]
+	}
+	d.edit.place(unit)
+}
+
+// draw runs the solver on one batch from start, N×C×H×W, which begin has made; noise supplies the draws of later steps. each is called after every step; the result, also N×C×H×W, is the caller's.
 func (d *drawing) draw(ctx context.Context, batch []picture, start []float64, noise sampler.Noise, each func(sampler.State) error) ([]float64, error) {
 	if len(start) != len(batch)*d.model.size() {
-		panic(fmt.Sprintf("draw: %d values of noise for %d pictures of %d", len(start), len(batch), d.model.size()))
-	}
-	for i := range start {
-		start[i] *= d.sigmas[0]
+		panic(fmt.Sprintf("draw: a state of %d values for %d pictures of %d", len(start), len(batch), d.model.size()))
 	}
 	o, calls := d.options, 0
 	o.Noise = noise
 	o.Attempt = func(a sampler.Attempt) { d.spent.add(a, len(batch)) }
 	out := make([]float64, len(start))
 	denoise, solve := d.denoiser(batch, &calls)
-	for s := range d.run(solve, denoise, start, o) {
+	back := d.mixed(batch, sampler.White(sampler.BatchNoise(d.seeds(batch), d.model.size(), "resample")))
+	for s := range d.run(solve, denoise, start, o, back) {
 		if ctx.Err() != nil {
 			return nil, errInterrupted
 		}
@@ -106,6 +116,7 @@ func (d *drawing) draw(ctx context.Context, batch []picture, start []float64, no
 		}
 		copy(out, s.X)
 	}
+	d.edit.restore(out)
 	d.spent.evaluations += calls * len(batch)
 	return out, nil
 }
@@ -113,15 +124,15 @@ func (d *drawing) draw(ctx context.Context, batch []picture, start []float64, no
 // seededNoise returns the starting noise of a batch and the source of its later draws. Each picture has its own streams, so
 // neither its neighbours nor the number of pictures matter.
 func (d *drawing) seededNoise(batch []picture) (start []float64, noise sampler.Noise) {
-	seeds := make([]uint64, len(batch))
-	for i, p := range batch {
-		seeds[i] = p.Seed
-	}
-	start, steps := d.rng.noise(seeds, d.model.size())
+	seeds, per := d.seeds(batch), d.model.size()
+	first, steps := d.rng.noise(seeds, per)
+	noise = sampler.White(steps)
 	if d.brownian {
-		return start, sampler.BrownianNoise(seeds, d.model.size(), "step")
+		noise = sampler.BrownianNoise(seeds, per, "step")
 	}
-	return start, sampler.White(steps)
+	start = make([]float64, len(batch)*per)
+	d.mixed(batch, func(dst []float64, _, _ float64) { copy(dst, first) })(start, 0, 0)
+	return start, d.mixed(batch, noise)
 }
 
 // add counts an attempt of a batch.

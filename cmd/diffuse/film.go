@@ -21,31 +21,30 @@ const (
 type film struct {
 	model  *model
 	show   string
+	across bool              // the frames are the pictures of an interpolation, one after the other, not their steps
 	frames [][]imageio.Image // of each picture
 }
 
-// begin adds the pictures of a batch, whose unit noise becomes the first frame where states are shown.
-func (f *film) begin(_ int, unit []float64) {
-	per := f.model.size()
-	for lo := 0; lo < len(unit); lo += per {
-		var frames []imageio.Image
-		if f.show == showStates {
-			noise := make([]float64, per)
-			for i, v := range unit[lo : lo+per] {
-				noise[i] = contrast * v
-			}
-			frames = append(frames, f.model.image(noise))
-		}
-		f.frames = append(f.frames, frames)
+// begin adds the pictures of a batch, whose starting states become the first frames where states are shown.
+func (f *film) begin(lo int, sigma float64, x []float64) {
+	if f.across {
+		return
+	}
+	f.frames = append(f.frames, make([][]imageio.Image, len(x)/f.model.size())...)
+	if f.show == showStates {
+		f.add(lo, sampler.State{Sigma: sigma, X: x})
 	}
 }
 
 // contrast is about the standard deviation of pictures on the scale -1 to 1.
 const contrast = 0.5
 
-// add takes a step. A state is scaled to the contrast of a picture: noise then fits into the range of grey levels, and the last state is
+// add takes a step, or the start of a run. A state is scaled to the contrast of a picture: noise then fits into the range of grey levels, and the last state is
 // the picture as it is.
 func (f *film) add(lo int, s sampler.State) {
+	if f.across {
+		return
+	}
 	per, x, scale := f.model.size(), s.X, contrast/math.Hypot(contrast, s.Sigma)
 	if f.show == showDenoised {
 		x, scale = s.Denoised, 1
@@ -62,7 +61,17 @@ func (f *film) add(lo int, s sampler.State) {
 
 // end makes the finished pictures the last frames.
 func (f *film) end(lo int, x []float64) {
-	per, batch := f.model.size(), f.frames[lo:]
+	per := f.model.size()
+	if f.across {
+		if lo == 0 {
+			f.frames = make([][]imageio.Image, 1)
+		}
+		for i := 0; i < len(x); i += per {
+			f.frames[0] = append(f.frames[0], f.model.image(x[i:i+per]))
+		}
+		return
+	}
+	batch := f.frames[lo:]
 	for i := range batch {
 		picture := f.model.image(x[i*per : (i+1)*per])
 		if f.show == showStates {

@@ -30,7 +30,7 @@ func newPreview(w io.Writer, m *model) *preview {
 	return p
 }
 
-func (p *preview) begin(int, []float64) {}
+func (p *preview) begin(int, float64, []float64) {}
 
 func (p *preview) add(_ int, s sampler.State) { p.show(s.Denoised) }
 

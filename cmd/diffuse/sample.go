@@ -37,6 +37,12 @@ type sampleOptions struct {
 	rescale   string
 	threshold string
 
+	from, mask string
+	strength   float64
+	resample   int
+
+	between, frames string // --interpolate-seeds
+
 	outdir, picture, npz string
 	columns, scale       int
 	animate, animateShow string
@@ -56,11 +62,14 @@ type sampleOptions struct {
 // defaultBatch is the number of pictures computed together unless --batch says otherwise.
 const defaultBatch = 16
 
+// defaultFrames is the number of frames of an interpolation.
+const defaultFrames = "24"
+
 // defaultPicture is where the grid goes if no other output is asked for.
 const defaultPicture = "diffuse.png"
 
 func newSampleOptions() *sampleOptions {
-	return &sampleOptions{batch: defaultBatch, grid: defaultGrid(), solver: sampler.DefaultOptions(), rng: "diffuse", guidance: 1, method: "cfg", threshold: "none", scale: 1, animateShow: showStates}
+	return &sampleOptions{batch: defaultBatch, grid: defaultGrid(), solver: sampler.DefaultOptions(), rng: "diffuse", guidance: 1, method: "cfg", threshold: "none", scale: 1, animateShow: showStates, frames: defaultFrames}
 }
 
 func sampleCommand(u *ui) *cobra.Command {
@@ -80,6 +89,12 @@ or the pictures drawn with it (but see --share-steps). Classes: without --class,
 s mod K of a model with K classes (with --noise, picture i shows class i mod K);
 with a list, picture i shows element i mod the list's length.
 
+--from starts from a picture with noise on it (SDEdit); --strength says how much
+of the run is left, and so how much may change. With --mask, what is black in it
+is kept: at every evaluation the estimate of the denoiser is replaced by the
+picture there (DDNM). New parts fit better to it with --resample, 4 for example,
+or with a sampler that adds noise, such as dpmpp-sde.
+
 ` + skiptune.Syntax,
 		Example: `  diffuse sample
   diffuse sample --class sneaker,bag --num 20 --grid shoes-and-bags.png
@@ -87,6 +102,9 @@ with a list, picture i shows element i mod the list's length.
   diffuse sample runs/mine --seeds 0-9999 --npz samples.npz
   diffuse sample model.safetensors --skip 0.55:1 --steps 6
   diffuse sample big.safetensors --guidance 1.5 --gnet small.safetensors --guidance-interval 0.2,5
+  diffuse sample fashion-teacher --from sneaker.png --strength 0.7 --class ankle-boot
+  diffuse sample fashion-teacher --from shirt.png --mask right.png --resample 4 --class shirt
+  diffuse sample fashion-teacher --interpolate-seeds 3:17 --class bag --animate bags.gif
   diffuse sample mixture.gmm.json --noise a.safetensors --trace b.safetensors`,
 		Args:              between(0, 1, "at most one model"),
 		ValidArgsFunction: completeModel,
@@ -112,6 +130,8 @@ with a list, picture i shows element i mod the list's length.
 		},
 	}
 	o.bindDrawing(c)
+	o.bindEditing(c.Flags())
+	o.bindBetween(c.Flags())
 	o.bindOutputs(c.Flags())
 	c.Flags().BoolVar(&o.listSolvers, "list-samplers", false, "print the samplers with their aliases and options and stop")
 	return c
@@ -129,14 +149,7 @@ func (o *sampleOptions) bindDrawing(c *cobra.Command) {
 		f.IntVar(&o.batch, "batch", o.batch, "pictures computed together")
 		f.StringVar(&o.rng, "rng", o.rng, "what a seed means: "+strings.Join(plainNames(rngNames()), ", "))
 	})
-	section(f, "Noise levels", func() {
-		f.IntVar(&o.grid.steps, "steps", 0, "solver steps (default: the model's)")
-		f.StringVar(&o.grid.schedule, "schedule", o.grid.schedule, "noise schedule such as karras, exponential, cosine:shift=64@256; diffuse schedule --help lists all")
-		f.Float64Var(&o.grid.sigmaMin, "sigma-min", 0, "lowest noise level above 0 (default: the schedule's or the model's)")
-		f.Float64Var(&o.grid.sigmaMax, "sigma-max", 0, "noise level where sampling starts (default: the schedule's or the model's)")
-		f.Float64Var(&o.grid.rho, "rho", 0, "exponent of the karras schedule (default: the model's)")
-		o.grid.bindLists(f)
-	})
+	o.bindLevels(c)
 	section(f, "Solver", func() {
 		f.StringVar(&o.sampler, "sampler", "", "solver such as heun, dpmpp-2m, unipc; diffuse sample --list-samplers shows all (default: the model's)")
 		o.bindSolver(c)
@@ -154,6 +167,19 @@ func (o *sampleOptions) bindDrawing(c *cobra.Command) {
 	c.RegisterFlagCompletionFunc("guidance-method", completeWith([]string{"cfg", "cfg++"}))
 	c.RegisterFlagCompletionFunc("threshold", completeWith([]string{"none", "static", "dynamic"}))
 	c.RegisterFlagCompletionFunc("sampler", completeWith(samplerNames()))
+}
+
+// bindLevels adds the flags that choose noise levels where the model has its own.
+func (o *sampleOptions) bindLevels(c *cobra.Command) {
+	f := c.Flags()
+	section(f, "Noise levels", func() {
+		f.IntVar(&o.grid.steps, "steps", 0, "solver steps (default: the model's)")
+		f.StringVar(&o.grid.schedule, "schedule", o.grid.schedule, "noise schedule such as karras, exponential, cosine:shift=64@256; diffuse schedule --help lists all")
+		f.Float64Var(&o.grid.sigmaMin, "sigma-min", 0, "lowest noise level above 0 (default: the schedule's or the model's)")
+		f.Float64Var(&o.grid.sigmaMax, "sigma-max", 0, "noise level where sampling starts (default: the schedule's or the model's)")
+		f.Float64Var(&o.grid.rho, "rho", 0, "exponent of the karras schedule (default: the model's)")
+		o.grid.bindLists(f)
+	})
 	c.RegisterFlagCompletionFunc("schedule", completeWith(scheduleNames()))
 }
 
@@ -205,6 +231,12 @@ func (o *sampleOptions) contradictions(f *pflag.FlagSet) error {
 	if err := o.grid.contradictions(f); err != nil {
 		return err
 	}
+	if err := o.editingContradictions(f); err != nil {
+		return err
+	}
+	if err := o.betweenContradictions(f); err != nil {
+		return err
+	}
 	switch {
 	case f.Changed("num") && o.num < 1:
 		return usagef("--num is %d, want 1 or more", o.num)
@@ -226,7 +258,7 @@ func (o *sampleOptions) contradictions(f *pflag.FlagSet) error {
 			return withHint(usagef("--%s without --guidance has no effect", name), "add --guidance W, for example 1.5")
 		}
 	}
-	for _, name := range []string{"grid", "outdir", "npz", "trace", "animate", "params-from", "noise", "seeds", "sigmas", "timesteps", "class", "skip", "gnet", "restart"} {
+	for _, name := range []string{"grid", "outdir", "npz", "trace", "animate", "params-from", "noise", "seeds", "sigmas", "timesteps", "class", "skip", "gnet", "restart", "from", "mask", "interpolate-seeds", "frames"} {
 		if f.Changed(name) && f.Lookup(name).Value.String() == "" {
 			return usagef("--%s is empty", name)
 		}

@@ -26,16 +26,20 @@ func (d *drawing) denoiser(batch []picture, calls *int) (sampler.Denoiser, sampl
 	for i, p := range batch {
 		labels[i], none[i] = p.Class, -1
 	}
-	cond, uncond := sampler.Counted(d.model.denoiser(labels), calls), sampler.Denoiser(nil)
+	// What is kept of a picture is kept in both of a guided pair, since CFG++ steps by the second alone, and again in what became of them.
+	part := func(m *model, labels []int) sampler.Denoiser {
+		return d.edit.keep(sampler.Counted(m.denoiser(labels), calls))
+	}
+	cond, uncond := part(d.model, labels), sampler.Denoiser(nil)
 	switch g := d.guide; {
 	case g == nil:
 	case g.model == nil:
-		uncond = sampler.Counted(d.model.denoiser(none), calls)
+		uncond = part(d.model, none)
 	default:
-		uncond = sampler.Counted(g.model.denoiser(labels), calls)
+		uncond = part(g.model, labels)
 	}
 	denoise, solve := d.guided(cond, uncond, d.model.size())
-	return d.limit.apply(denoise, d.model), solve
+	return d.edit.keep(d.limit.apply(denoise, d.model)), solve
 }
 
 // guided joins two denoisers for pictures of per values as the guidance says.

@@ -17,8 +17,8 @@ import (
 
 // recordedElsewhere are the drawing flags that are not kept as such: other fields of a picture's metadata hold their values, whether they were
 // typed or not, or they name files, which have to be named again.
-var recordedElsewhere = []string{"batch", "seeds", "num", "noise", "gnet", "guidance", "class", "sampler", "skip", "eta",
-	"steps", "schedule", "sigma-min", "sigma-max", "rho", "sigmas", "timesteps"}
+var recordedElsewhere = []string{"batch", "seeds", "num", "noise", "interpolate-seeds", "frames", "gnet", "guidance", "from", "mask", "class", "sampler",
+	"skip", "eta", "steps", "schedule", "sigma-min", "sigma-max", "rho", "sigmas", "timesteps", "strength"}
 
 // recordFlags returns the drawing flags of which a picture's metadata would not tell otherwise.
 func (p *samplePlan) recordFlags() map[string]string {
@@ -43,7 +43,7 @@ func (p *samplePlan) classList(pictures []picture) []string {
 	list, chosen := make([]string, len(pictures)), true
 	for i, pic := range pictures {
 		list[i] = p.model.classText(pic.Class)
-		chosen = chosen && (p.model.labels == 0 || pic.Class == int(pic.Seed%uint64(p.model.labels)))
+		chosen = chosen && pic.Class == p.ownClass(pic.Seed)
 	}
 	if chosen {
 		return nil
@@ -78,6 +78,9 @@ func (o *sampleOptions) recall(u *ui, f *pflag.FlagSet, args []string) (modelArg
 	if a := r.Adaptive; a != nil && a.SharedBy > r.Pictures && !f.Changed("seeds") && !f.Changed("num") {
 		err := usagef("--params-from: %s shared its steps with other pictures, which it does not name", o.paramsFrom)
 		return "", withHint(err, "take the grid of them all")
+	}
+	if err := o.recallEdit(u, f, r.From); err != nil {
+		return "", err
 	}
 	if now := version(); r.Version != now.Version || r.Kernels != now.Kernels {
 		u.warn("%s was drawn by version %s on %s, this is %s on %s: the last bits may differ", o.paramsFrom, r.Version, r.Kernels, now.Version, now.Kernels)
@@ -125,8 +128,21 @@ func (o *sampleOptions) recalledFlags(r sampleReport, f *pflag.FlagSet) (map[str
 		flags["sigma-max"], flags["sigma-min"] = exactList(r.Sigmas[:1]), exactList(r.Sigmas[1:2])
 	default:
 		flags["sigmas"] = exactList(r.Sigmas)
+		if r.From != nil {
+			flags["sigmas"] = exactList(r.From.Levels)
+		}
+	}
+	if r.From != nil {
+		flags["strength"] = strconv.FormatFloat(r.From.Strength, 'g', -1, 64)
+	}
+	if b := r.Between; b != nil && !f.Changed("seeds") {
+		flags["interpolate-seeds"], flags["frames"] = b.Seeds, b.Frames
 	}
 	if f.Changed("num") || f.Changed("noise") {
+		delete(flags, "interpolate-seeds")
+		delete(flags, "frames")
+	}
+	if f.Changed("num") || f.Changed("noise") || f.Changed("interpolate-seeds") {
 		delete(flags, "seeds")
 	}
 	if r.Guidance == nil {

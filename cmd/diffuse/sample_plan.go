@@ -52,6 +52,9 @@ func (o *sampleOptions) planDrawing(u *ui, m *model) (*samplePlan, error) {
 	if err := o.planPictures(u, p); err != nil {
 		return nil, err
 	}
+	if err := o.planEdit(u, p); err != nil {
+		return nil, err
+	}
 	p.rehearse()
 	return p, nil
 }
@@ -85,6 +88,9 @@ func (o *sampleOptions) planSolver(p *samplePlan) error {
 		g.rho = d.Rho
 	}
 	if p.sigmas, err = g.sigmas(p.model.precond); err != nil {
+		return err
+	}
+	if err := o.planStrength(p); err != nil {
 		return err
 	}
 	return o.planOptions(p)
@@ -130,27 +136,45 @@ func (o *sampleOptions) planPictures(u *ui, p *samplePlan) error {
 		}
 	case o.given("num"):
 		seeds = countUp(o.num)
+	case o.given("interpolate-seeds"):
+		if seeds, err = o.planBetween(p); err != nil {
+			return err
+		}
 	default:
 		seeds = countUp(p.model.defaultCount(len(classes)))
 	}
-	p.columns = o.columns
-	if p.columns == 0 {
+	switch p.columns = o.columns; {
+	case p.columns > 0:
+	case p.between != nil:
+		p.columns = p.model.defaultColumns(1, len(seeds))
+	default:
 		p.columns = p.model.defaultColumns(len(classes), len(seeds))
 	}
 	p.pictures = make([]picture, len(seeds))
 	for i, s := range seeds {
 		p.pictures[i] = picture{s, -1}
-		switch k := uint64(p.model.labels); {
-		case k == 0:
+		switch {
+		case p.model.labels == 0:
 		case p.given != nil && p.given.labels != nil:
 			p.pictures[i].Class = p.given.labels[i]
 		case classes != nil:
 			p.pictures[i].Class = classes[i%len(classes)]
 		default:
-			p.pictures[i].Class = int(s % k)
+			p.pictures[i].Class = p.ownClass(s)
 		}
 	}
 	return nil
+}
+
+// ownClass is the class of a picture that was given none: by its seed, and that of an interpolation by the first one.
+func (p *samplePlan) ownClass(seed uint64) int {
+	switch {
+	case p.model.labels == 0:
+		return -1
+	case p.between != nil:
+		seed = p.between.from
+	}
+	return int(seed % uint64(p.model.labels))
 }
 
 // countUp returns 0 to n-1.

@@ -15,41 +15,43 @@ import (
 
 // A sampleReport says how pictures are or were made: the --dry-run and --json output, and, for single pictures, their metadata.
 type sampleReport struct {
-	Version   string            `json:"version"`
-	Kernels   string            `json:"kernels"`
-	Model     string            `json:"model"`
-	ModelSHA  string            `json:"model_sha256,omitempty"`
-	Sampler   string            `json:"sampler"`
-	Steps     int               `json:"steps,omitempty"` // of an adaptive solver, steps and nfe are means and known after the run
-	NFE       int               `json:"nfe,omitempty"`   // network evaluations per picture
-	Sigmas    []float64         `json:"sigmas"`
-	RNG       string            `json:"rng,omitempty"` // absent: diffuse's own
-	Eta       float64           `json:"eta,omitempty"`
-	Order     int               `json:"order,omitempty"`
-	Variant   string            `json:"variant,omitempty"`
-	R         []float64         `json:"r,omitempty"`
-	Solver    *solverMore       `json:"solver,omitempty"`     // absent: nothing of it was asked for
-	StepNoise string            `json:"step_noise,omitempty"` // absent: white
-	Adaptive  *adaptive         `json:"adaptive,omitempty"`
-	Churn     *churnReport      `json:"churn,omitempty"`
-	Skip      string            `json:"skip,omitempty"`
-	Guidance  *guideReport      `json:"guidance,omitempty"`
-	Threshold string            `json:"threshold,omitempty"`
-	Height    int               `json:"height"`
-	Width     int               `json:"width"`
-	Channels  int               `json:"channels"`
-	Pictures  int               `json:"pictures"`
-	Seeds     string            `json:"seeds,omitempty"`   // as a list that --seeds reads
-	Classes   []string          `json:"classes,omitempty"` // the distinct ones, in order of appearance
-	Noise     bool              `json:"noise_from_file,omitempty"`
-	Flags     map[string]string `json:"flags,omitempty"`      // of PNG files, for --params-from: see recordFlags
-	ClassList []string          `json:"class_list,omitempty"` // of PNG files: the class of each picture where --class chose it
-	Columns   int               `json:"columns,omitempty"`    // of PNG files with a grid
-	Scale     int               `json:"scale,omitempty"`
-	Outputs   *outputs          `json:"outputs,omitempty"`
-	DryRun    bool              `json:"dry_run,omitempty"`
-	Seconds   float64           `json:"seconds,omitempty"`
-	PerSecond float64           `json:"pictures_per_second,omitempty"`
+	Version   string               `json:"version"`
+	Kernels   string               `json:"kernels"`
+	Model     string               `json:"model"`
+	ModelSHA  string               `json:"model_sha256,omitempty"`
+	Sampler   string               `json:"sampler"`
+	Steps     int                  `json:"steps,omitempty"` // of an adaptive solver, steps and nfe are means and known after the run
+	NFE       int                  `json:"nfe,omitempty"`   // network evaluations per picture
+	Sigmas    []float64            `json:"sigmas"`
+	RNG       string               `json:"rng,omitempty"` // absent: diffuse's own
+	Eta       float64              `json:"eta,omitempty"`
+	Order     int                  `json:"order,omitempty"`
+	Variant   string               `json:"variant,omitempty"`
+	R         []float64            `json:"r,omitempty"`
+	Solver    *solverMore          `json:"solver,omitempty"`     // absent: nothing of it was asked for
+	StepNoise string               `json:"step_noise,omitempty"` // absent: white
+	Adaptive  *adaptive            `json:"adaptive,omitempty"`
+	Churn     *churnReport         `json:"churn,omitempty"`
+	Skip      string               `json:"skip,omitempty"`
+	From      *editReport          `json:"from,omitempty"`
+	Between   *interpolationReport `json:"interpolation,omitempty"`
+	Guidance  *guideReport         `json:"guidance,omitempty"`
+	Threshold string               `json:"threshold,omitempty"`
+	Height    int                  `json:"height"`
+	Width     int                  `json:"width"`
+	Channels  int                  `json:"channels"`
+	Pictures  int                  `json:"pictures"`
+	Seeds     string               `json:"seeds,omitempty"`   // as a list that --seeds reads
+	Classes   []string             `json:"classes,omitempty"` // the distinct ones, in order of appearance
+	Noise     bool                 `json:"noise_from_file,omitempty"`
+	Flags     map[string]string    `json:"flags,omitempty"`      // of PNG files, for --params-from: see recordFlags
+	ClassList []string             `json:"class_list,omitempty"` // of PNG files: the class of each picture where --class chose it
+	Columns   int                  `json:"columns,omitempty"`    // of PNG files with a grid
+	Scale     int                  `json:"scale,omitempty"`
+	Outputs   *outputs             `json:"outputs,omitempty"`
+	DryRun    bool                 `json:"dry_run,omitempty"`
+	Seconds   float64              `json:"seconds,omitempty"`
+	PerSecond float64              `json:"pictures_per_second,omitempty"`
 }
 
 type churnReport struct {
@@ -117,7 +119,7 @@ func (p *samplePlan) report(pictures []picture) sampleReport {
 		Version: v.Version, Kernels: v.Kernels, Model: p.model.name, ModelSHA: p.model.sha,
 		Sampler: p.sampler.Name, Steps: p.steps(), NFE: p.nfe, Sigmas: p.sigmas,
 		Eta: p.options.Eta, Order: p.options.Order, Variant: p.options.Variant, R: p.options.R, Solver: p.solverMore(), Skip: p.skip, Threshold: p.limit.String(),
-		Height: p.model.height, Width: p.model.width, Channels: p.model.channels, Pictures: len(pictures), Noise: p.given != nil,
+		Height: p.model.height, Width: p.model.width, Channels: p.model.channels, Pictures: len(pictures), Noise: p.given != nil, From: p.edit.report(), Between: p.between.report(pictures),
 	}
 	if p.given == nil && p.rng.kind != "diffuse" {
 		r.RNG = p.rng.String()
@@ -156,7 +158,7 @@ func (p *samplePlan) report(pictures []picture) sampleReport {
 			r.Classes = append(r.Classes, name)
 		}
 	}
-	if p.given == nil {
+	if p.given == nil && p.between == nil {
 		r.Seeds = formatSeeds(seeds)
 	}
 	return r
@@ -217,8 +219,10 @@ func (p *samplePlan) planOutputs(u *ui, o *sampleOptions) error {
 	if p.guide != nil && p.guide.model != nil {
 		inputs = append(inputs, [2]string{"--gnet", p.guide.model.path})
 	}
-	if o.given("noise") {
-		inputs = append(inputs, [2]string{"--noise", o.noise})
+	for _, f := range [][2]string{{"noise", o.noise}, {"from", o.from}, {"mask", o.mask}} {
+		if o.given(f[0]) {
+			inputs = append(inputs, [2]string{"--" + f[0], f[1]})
+		}
 	}
 	if err := distinct(inputs, [2]string{"--grid", p.picture}, [2]string{"--npz", p.npz}, [2]string{"--trace", p.trace}, [2]string{"--animate", p.animate}); err != nil {
 		return err
@@ -237,7 +241,11 @@ func (p *samplePlan) planOutputs(u *ui, o *sampleOptions) error {
 		}
 	}
 	if p.animate != "" {
-		if err := checkFilm(p.animate, p.animateShow, len(p.pictures), len(p.levels)-1, p.model); err != nil {
+		pictures, steps := len(p.pictures), len(p.levels)-1
+		if p.between != nil {
+			pictures, steps = 1, len(p.pictures)
+		}
+		if err := checkFilm(p.animate, p.animateShow, pictures, steps, p.model); err != nil {
 			return err
 		}
 	}
@@ -303,6 +311,12 @@ func (p *samplePlan) announce(u *ui) error {
 	}
 	if r.RNG != "" {
 		say("rng", "%s", r.RNG)
+	}
+	if r.From != nil {
+		say("from", "%s", r.From)
+	}
+	if r.Between != nil {
+		say("between", "seeds %s, frames %s", r.Between.Seeds, r.Between.Frames)
 	}
 	if r.Skip != "" {
 		say("skip", "%s", r.Skip)

@@ -53,7 +53,7 @@ func runSample(ctx context.Context, u *ui, o *sampleOptions, modelArg string) er
 
 // An onlooker is shown every picture on its way. lo is the number of a batch's first picture; slices are valid during the call.
 type onlooker interface {
-	begin(lo int, unit []float64) // the unit noise
+	begin(lo int, sigma float64, x []float64) // the state at the first noise level
 	add(lo int, s sampler.State)
 	end(lo int, x []float64) // the result
 }
@@ -70,7 +70,7 @@ func (p *samplePlan) drawAll(ctx context.Context, u *ui, out *collected) error {
 	}
 	var frames *film
 	if p.animate != "" {
-		frames = &film{model: p.model, show: p.animateShow}
+		frames = &film{model: p.model, show: p.animateShow, across: p.between != nil}
 		onlookers = append(onlookers, frames)
 	}
 	if p.preview {
@@ -108,8 +108,9 @@ func (p *samplePlan) drawBatch(ctx context.Context, lo int, batch []picture, onl
 	} else {
 		start, noise = p.seededNoise(batch)
 	}
+	p.begin(start)
 	for _, w := range onlookers {
-		w.begin(lo, start)
+		w.begin(lo, p.sigmas[0], start)
 	}
 	x, err := p.draw(ctx, batch, start, noise, func(s sampler.State) error {
 		if *failed != nil {

@@ -134,6 +134,7 @@ func (w *watcher) pictures(t train.Tick) error {
 	for lo := 0; lo < len(all); lo += defaultBatch {
 		batch := all[lo:min(lo+defaultBatch, len(all))]
 		start, noise := d.seededNoise(batch)
+		d.begin(start)
 		// Not the run's context: a grid takes a moment, and a checkpoint follows it.
 		x, err := d.draw(context.Background(), batch, start, noise, func(sampler.State) error { return nil })
 		if err != nil {
