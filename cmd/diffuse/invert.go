@@ -65,16 +65,20 @@ Pictures of another size are scaled to cover the model's, and their centre is cu
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&o.sampler, "sampler", "", "solver: ddim, heun (default: the model's if it is one of them, else heun)")
-	f.StringVar(&o.skip, "skip", "", "skip weights, as for sample")
 	o.bindLevels(c)
+	section(f, "Solver", func() {
+		f.StringVar(&o.sampler, "sampler", "", "solver: ddim, heun (default: the model's if it is one of them, else heun)")
+		f.StringVar(&o.skip, "skip", "", "skip weights, as for sample")
+	})
 	o.noteDrawing(f, map[string]bool{"help": true})
-	f.StringVar(&o.data, "data", "", "`PICTURES`: a folder, an npz or idx file, as for train, or one picture")
-	f.StringVar(&o.split, "split", "", "part of the data set, such as test")
-	f.IntVar(&o.count, "num", o.count, "pictures to invert, drawn at random from a larger set (0 = all)")
-	f.StringVar(&o.out, "out", "", "`FILE.safetensors` for noise (N x C x H x W, unit variance) and label")
-	f.StringVar(&o.class, "class", "", "class to assume for all pictures, or none (default: their own, if they have the model's)")
-	f.IntVar(&o.batch, "batch", o.batch, "pictures computed together; results do not depend on it")
+	section(f, "Pictures", func() {
+		f.StringVar(&o.data, "data", "", "`PICTURES`: a folder, an npz or idx file, as for train, or one picture")
+		f.StringVar(&o.split, "split", "", "part of the data set, such as test")
+		f.IntVar(&o.count, "num", o.count, "pictures to invert, drawn at random from a larger set (0 = all)")
+		f.StringVar(&o.out, "out", "", "`FILE.safetensors` for noise (N x C x H x W, unit variance) and label")
+		f.StringVar(&o.class, "class", "", "class to assume for all pictures, or none (default: their own, if they have the model's)")
+		f.IntVar(&o.batch, "batch", o.batch, "pictures computed together; results do not depend on it")
+	})
 	c.RegisterFlagCompletionFunc("sampler", completeWith([]string{"ddim", "heun"}))
 	return c
 }
@@ -215,10 +219,15 @@ func (o *invertOptions) pictures(ctx context.Context, u *ui, p *samplePlan) (x [
 		take(img.Cover(m.height, m.width), class)
 		return x, nil
 	}
-	set, err := openStored(u, o.data, o.split, o.count, dataset.Options{Height: m.height, Width: m.width, Grey: m.channels == 1})
+	asked := 0 // only a number that was asked for can be missed
+	if o.given("num") {
+		asked = o.count
+	}
+	set, err := openStored(u, o.data, o.split, asked, dataset.Options{Height: m.height, Width: m.width, Grey: m.channels == 1})
 	if err != nil {
 		return nil, err
 	}
+	set.draw(o.count)
 	if _, _, c := set.Size(); c != m.channels && !(c == 1 && m.channels == 3) {
 		return nil, fmt.Errorf("%s holds pictures of %d channels, %s draws %d", o.data, c, m.name, m.channels)
 	}

@@ -20,8 +20,10 @@ type interpolation struct {
 // bindBetween adds the flags of an interpolation.
 func (o *sampleOptions) bindBetween(f *pflag.FlagSet) {
 	defer o.noteDrawing(f, flagNames(f))
-	f.StringVar(&o.between, "interpolate-seeds", "", "`A:B` draws frames whose noise turns from seed A's to seed B's; with --animate, a film over them")
-	f.StringVar(&o.frames, "frames", o.frames, "`N` frames of an interpolation, both ends included, or N:LIST for some of them, from 0")
+	section(f, "Between two seeds", func() {
+		f.StringVar(&o.between, "interpolate-seeds", "", "`A:B` draws frames whose noise turns from seed A's to seed B's; with --animate, a film over them")
+		f.StringVar(&o.frames, "frames", o.frames, "`N` frames of an interpolation, both ends included, or N:LIST for some of them, from 0")
+	})
 }
 
 // betweenContradictions refuses what does not go with an interpolation.

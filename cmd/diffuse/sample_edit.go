@@ -32,10 +32,12 @@ const (
 // bindEditing adds the flags that start from a picture.
 func (o *sampleOptions) bindEditing(f *pflag.FlagSet) {
 	defer o.noteDrawing(f, flagNames(f))
-	f.StringVar(&o.from, "from", "", "`IMAGE` to start from in place of pure noise (SDEdit): its largest centred part of the model's aspect, scaled")
-	f.Float64Var(&o.strength, "strength", 0, "share of the steps that is done on it, above 0 and up to 1 (default 0.8, with --mask 1)")
-	f.StringVar(&o.mask, "mask", "", "`IMAGE` that tells which part of --from is drawn anew: white; black is kept as it is")
-	f.IntVar(&o.resample, "resample", 0, "repeat each step `N` times from noise put back (RePaint), so that new and kept parts agree")
+	section(f, "From a picture", func() {
+		f.StringVar(&o.from, "from", "", "`IMAGE` to start from in place of pure noise (SDEdit): its largest centred part of the model's aspect, scaled")
+		f.Float64Var(&o.strength, "strength", 0, "share of the steps that is done on it, above 0 and up to 1 (default 0.8, with --mask 1)")
+		f.StringVar(&o.mask, "mask", "", "`IMAGE` that tells which part of --from is drawn anew: white; black is kept as it is")
+		f.IntVar(&o.resample, "resample", 0, "repeat each step `N` times from noise put back (RePaint), so that new and kept parts agree")
+	})
 }
 
 // editingContradictions refuses flags that have no effect without others.
