@@ -176,7 +176,7 @@ func (o *sweepOptions) product() ([]sweepCell, error) {
 		if err != nil {
 			return nil, usageError{err}
 		}
-		if o.ref == "" && info.Stochastic {
+		if o.ref == "" && (drawsNoise(info) || o.solver.Eta > 0 || o.solver.Churn > 0) {
 			err := usagef("--samplers: %s draws noise of its own and does not follow the probability flow", info.Name)
 			return nil, withHint(err, "measure it against real pictures, --ref")
 		}
@@ -289,6 +289,18 @@ func (s *sweep) samples(c sweepCell) (drawnSet, error) {
 	return drawnSet{plan: p}, err
 }
 
+// exactSamples are the same pictures at the end of the flow, by heun without the options of the solvers that are measured.
+func (s *sweep) exactSamples() (drawnSet, error) {
+	sweepOptions, draw := *s.o, *s.o.sampleOptions
+	plain := *s
+	plain.o, sweepOptions.sampleOptions = &sweepOptions, &draw
+	draw.solver, draw.restart, draw.stepNoise = sampler.DefaultOptions(), "", ""
+	draw.afs, draw.toZero, draw.shareSteps = false, false, false
+	ofSolvers := append(sortedFlags(), "step-noise", "share-steps")
+	draw.given = func(flag string) bool { return !slices.Contains(ofSolvers, flag) && s.o.given(flag) }
+	return plain.samples(sweepCell{Sampler: "heun", Schedule: "karras", Steps: s.o.exact, Skip: "1"})
+}
+
 // describe puts all that scores depend on, but for the cell, in the key.
 func (s *sweep) describe(samples drawnSet) error {
 	r := samples.plan.report(samples.plan.pictures)
@@ -312,7 +324,7 @@ func (s *sweep) measure(ctx context.Context, c *sweepCell) error {
 		return err
 	}
 	if s.v == nil && s.exact == nil {
-		exact, err := s.samples(sweepCell{Sampler: "heun", Schedule: "karras", Steps: s.o.exact, Skip: "1"})
+		exact, err := s.exactSamples()
 		if err != nil {
 			return err
 		}

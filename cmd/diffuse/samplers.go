@@ -35,6 +35,9 @@ func flagsOf(i sampler.Info) []string {
 	return flags
 }
 
+// drawsNoise says whether a solver adds noise unless told otherwise; restart does, by the interval that we give it.
+func drawsNoise(i sampler.Info) bool { return i.Stochastic || slices.Contains(flagsOf(i), "restart") }
+
 // usersOf lists the samplers that a solver flag has an effect on.
 func usersOf(flag string) string {
 	var names []string
@@ -185,7 +188,7 @@ func listSamplers(u *ui) error {
 	var rows []samplerRow
 	for _, i := range sampler.All() {
 		r := samplerRow{Name: i.Name, Aliases: append([]string{}, i.Aliases...), Order: i.ConvergenceOrder(i.Options()), Variants: i.Variants,
-			Stochastic: i.Stochastic || slices.Contains(i.Extra, "restart"), Flags: flagsOf(i), About: i.About, Source: i.Source}
+			Stochastic: drawsNoise(i), Flags: flagsOf(i), About: i.About, Source: i.Source}
 		for p := max(1, i.MinOrder); p <= i.MaxOrder; p++ {
 			r.Orders = append(r.Orders, p)
 		}
