@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"diffuse/sampler"
+	"diffuse/schedule"
 )
 
 // sweepOptions are the flags of "diffuse bench samplers" as typed.
@@ -168,13 +169,16 @@ func (o *sweepOptions) check(f *pflag.FlagSet) ([]sweepCell, error) {
 func (o *sweepOptions) product() ([]sweepCell, error) {
 	steps, err := parseSeeds(o.steps)
 	if err != nil {
-		return nil, usagef("--steps: %w", err)
+		return nil, usagef("--steps: %s is no list of numbers and ranges such as 3-6,10", o.steps)
 	}
 	var cells []sweepCell
 	for _, name := range strings.Split(o.samplers, ",") {
 		info, err := sampler.Lookup(name)
 		if err != nil {
 			return nil, usageError{err}
+		}
+		if info.Adaptive {
+			return nil, usagef("--samplers: %s chooses its steps itself and has no place in a table by steps", info.Name)
 		}
 		if o.ref == "" && (drawsNoise(info) || o.solver.Eta > 0 || o.solver.Churn > 0) {
 			err := usagef("--samplers: %s draws noise of its own and does not follow the probability flow", info.Name)
@@ -202,9 +206,9 @@ type sweep struct {
 	o     *sweepOptions
 	u     *ui
 	model *model
-	v     *evaluation // with --ref
-	exact []float64   // without: the exact solutions
-	key   string      // what scores depend on, besides the cell
+	v     *evaluation              // with --ref
+	exact map[[2]float64][]float64 // without: the exact solutions between two levels
+	key   string                   // what scores depend on, besides the cell
 }
 
 func runSweep(ctx context.Context, u *ui, o *sweepOptions, modelArg string, cells []sweepCell) error {
@@ -249,7 +253,7 @@ func newSweep(u *ui, o *sweepOptions, modelArg string, cells []sweepCell) (*swee
 		given := o.given
 		o.given = func(flag string) bool { return flag == "num" || given(flag) }
 	}
-	s := &sweep{o: o, u: u, model: m}
+	s := &sweep{o: o, u: u, model: m, exact: map[[2]float64][]float64{}}
 	var samples drawnSet
 	for i := range cells {
 		if samples, err = s.samples(cells[i]); err != nil {
@@ -289,8 +293,9 @@ func (s *sweep) samples(c sweepCell) (drawnSet, error) {
 	return drawnSet{plan: p}, err
 }
 
-// exactSamples are the same pictures at the end of the flow, by heun without the options of the solvers that are measured.
-func (s *sweep) exactSamples() (drawnSet, error) {
+// exactSamples are the same pictures at the end of the flow between the ends of a list of levels, by heun without the options of the solvers that
+// are measured.
+func (s *sweep) exactSamples(ends [2]float64) (drawnSet, error) {
 	sweepOptions, draw := *s.o, *s.o.sampleOptions
 	plain := *s
 	plain.o, sweepOptions.sampleOptions = &sweepOptions, &draw
@@ -298,13 +303,34 @@ func (s *sweep) exactSamples() (drawnSet, error) {
 	draw.afs, draw.toZero, draw.shareSteps = false, false, false
 	ofSolvers := append(sortedFlags(), "step-noise", "share-steps")
 	draw.given = func(flag string) bool { return !slices.Contains(ofSolvers, flag) && s.o.given(flag) }
-	return plain.samples(sweepCell{Sampler: "heun", Schedule: "karras", Steps: s.o.exact, Skip: "1"})
+	exact, err := plain.samples(sweepCell{Sampler: "heun", Schedule: "karras", Steps: s.o.exact, Skip: "1"})
+	if err != nil {
+		return exact, err
+	}
+	p := exact.plan
+	lowest := p.sigmas[max(0, len(p.sigmas)-2)] // the last level above 0
+	if ends[1] > 0 {
+		lowest = ends[1]
+	}
+	if !(lowest < ends[0]) {
+		return exact, usagef("bench samplers: no exact solution between the levels %g and %g", ends[0], lowest)
+	}
+	p.sigmas = schedule.Karras(max(2, s.o.exact), lowest, ends[0], p.model.defaults.Rho)
+	if ends[1] > 0 {
+		p.sigmas = p.sigmas[:len(p.sigmas)-1]
+	}
+	p.nfe = 0
+	p.rehearse()
+	return exact, nil
 }
+
+// ends are the levels between which a list leads.
+func ends(sigmas []float64) [2]float64 { return [2]float64{sigmas[0], sigmas[len(sigmas)-1]} }
 
 // describe puts all that scores depend on, but for the cell, in the key.
 func (s *sweep) describe(samples drawnSet) error {
 	r := samples.plan.report(samples.plan.pictures)
-	r.Sampler, r.Steps, r.NFE, r.Sigmas, r.Skip = "", 0, 0, nil, ""
+	r.Sampler, r.Steps, r.NFE, r.Sigmas, r.Skip, r.Eta, r.Order, r.Variant = "", 0, 0, nil, "", 0, 0, ""
 	r.Flags = samples.plan.recordFlags()
 	settings := map[string]any{"sampling": r, "range": []float64{s.o.grid.sigmaMin, s.o.grid.sigmaMax, s.o.grid.rho}, "blocks": s.o.blocks}
 	if s.v != nil {
@@ -323,12 +349,12 @@ func (s *sweep) measure(ctx context.Context, c *sweepCell) error {
 	if err != nil {
 		return err
 	}
-	if s.v == nil && s.exact == nil {
-		exact, err := s.exactSamples()
+	if between := ends(samples.plan.sigmas); s.v == nil && s.exact[between] == nil {
+		exact, err := s.exactSamples(between)
 		if err != nil {
 			return err
 		}
-		if s.exact, err = exact.values(ctx, s.u, "exact solutions"); err != nil {
+		if s.exact[between], err = exact.values(ctx, s.u, "exact solutions"); err != nil {
 			return err
 		}
 	}
@@ -368,10 +394,10 @@ func (s *sweep) distance(ctx context.Context, samples drawnSet) (all float64, wi
 	if err != nil {
 		return 0, nil, err
 	}
-	per := samples.plan.model.size()
+	per, exact := samples.plan.model.size(), s.exact[ends(samples.plan.sigmas)]
 	squares, total := make([]float64, samples.Len()), 0.0
 	for i, v := range x {
-		d := v - s.exact[i]
+		d := v - exact[i]
 		squares[i/per] += d * d
 		total += d * d
 	}
