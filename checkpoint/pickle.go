@@ -92,7 +92,7 @@ func loadPickle(src *source, size int64) (*Pickle, error) {
 		if is := sniff(start); is != "" && is != "a Python pickle" {
 			return nil, fmt.Errorf("not a Python pickle but %s", is)
 		}
-		return nil, fmt.Errorf("Python pickle: %w", err)
+		return nil, fmt.Errorf("not a sound Python pickle: %w", err)
 	}
 	p.Format = "Python pickle"
 	if isLegacyMagic(p.Root) {
