@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"runtime"
+	"sync"
+	"sync/atomic"
 )
 
 // BrownianNoise returns noise for a batch of len(seeds) pictures of perImage numbers each that fits [Options.Noise]: the draw for the
@@ -14,15 +17,14 @@ import (
 // this kind.
 //
 // A draw with from = to belongs to no passage (see [Noise]) and is taken from the picture's [Stream]. Levels must be positive and finite,
-// or it panics; so it does if dst is not the whole batch. It is not safe for concurrent use. It keeps 2 numbers per number of the
-// batch.
+// or it panics; so it does if dst is not the whole batch. It is not safe for concurrent use. It keeps 4 numbers per number of the
+// batch and draws for its pictures on all processors.
 func BrownianNoise(seeds []uint64, perImage int, purpose string) Noise {
 	paths := make([]brownian, len(seeds))
 	buf := func() []float64 { return make([]float64, perImage) }
-	left, right := buf(), buf()
 	for i, s := range seeds {
 		r := Stream(s, purpose)
-		paths[i] = brownian{key: r.Uint64(), left: left, right: right, from: displacement{w: buf()}, to: displacement{w: buf()}}
+		paths[i] = brownian{key: r.Uint64(), left: buf(), right: buf(), from: displacement{w: buf()}, to: displacement{w: buf()}}
 		paths[i].source = rand.NewPCG(0, 0)
 		paths[i].normal = rand.New(paths[i].source)
 	}
@@ -35,10 +37,24 @@ func BrownianNoise(seeds []uint64, perImage int, purpose string) Noise {
 			white(dst)
 			return
 		}
-		for i := range paths {
-			paths[i].increment(dst[i*perImage:(i+1)*perImage], from, to)
-		}
+		_, _ = octave(from), octave(to) // a panic belongs to the caller's goroutine
+		spread(len(paths), func(i int) { paths[i].increment(dst[i*perImage:(i+1)*perImage], from, to) })
 	}
+}
+
+// spread calls f for 0 to n-1 on all processors.
+func spread(n int, f func(i int)) {
+	workers := min(n, runtime.GOMAXPROCS(0))
+	var next atomic.Int64
+	var all sync.WaitGroup
+	for range workers {
+		all.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				f(i)
+			}
+		})
+	}
+	all.Wait()
 }
 
 // bisections is how often an octave of levels is halved before a path is interpolated to the level asked for. The law of two points of a path
