@@ -57,6 +57,7 @@ type sampleOptions struct {
 
 	paramsFrom string
 	wantSHA    string // of the model that --params-from tells of
+	wantGuide  string // likewise of the guiding model
 }
 
 // defaultBatch is the number of pictures computed together unless --batch says otherwise.

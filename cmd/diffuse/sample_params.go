@@ -86,6 +86,9 @@ func (o *sampleOptions) recall(u *ui, f *pflag.FlagSet, args []string) (modelArg
 		u.warn("%s was drawn by version %s on %s, this is %s on %s: the last bits may differ", o.paramsFrom, r.Version, r.Kernels, now.Version, now.Kernels)
 	}
 	o.wantSHA = r.ModelSHA
+	if r.Guidance != nil {
+		o.wantGuide = r.Guidance.SHA
+	}
 	flags, err := o.recalledFlags(r, f)
 	if err != nil {
 		return "", err

@@ -37,6 +37,9 @@ func (o *sampleOptions) plan(u *ui, modelArg string) (*samplePlan, error) {
 	if err != nil {
 		return nil, err
 	}
+	if g := p.guide; g != nil && g.model != nil && o.wantGuide != "" && g.model.sha != o.wantGuide {
+		return nil, fmt.Errorf("--params-from: %s was guided by a model with SHA-256 %s; that of %s is %s", o.paramsFrom, o.wantGuide, g.model.name, g.model.sha)
+	}
 	return p, p.planOutputs(u, o)
 }
 

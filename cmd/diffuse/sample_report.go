@@ -98,6 +98,7 @@ func (p *samplePlan) solverMore() *solverMore {
 type guideReport struct {
 	Weight  float64  `json:"weight"`
 	Model   string   `json:"gnet,omitempty"` // empty: the model itself without a class
+	SHA     string   `json:"gnet_sha256,omitempty"`
 	From    float64  `json:"from"`
 	To      *float64 `json:"to,omitempty"`      // absent: no upper limit
 	Method  string   `json:"method,omitempty"`  // absent: cfg
@@ -139,7 +140,7 @@ func (p *samplePlan) report(pictures []picture) sampleReport {
 	if g := p.guide; g != nil {
 		r.Guidance = &guideReport{Weight: g.Weight, From: g.From}
 		if g.model != nil {
-			r.Guidance.Model = g.model.name
+			r.Guidance.Model, r.Guidance.SHA = g.model.name, g.model.sha
 		}
 		if to := g.To; to < 1e300 {
 			r.Guidance.To = &to
