@@ -88,7 +88,7 @@ func (s *sweep) draw(cells []sweepCell) error {
 		}
 		line.Color, line.Width = plotColors[lines%len(plotColors)], vg.Points(1.5)
 		if turn := lines / len(plotColors); turn > 0 {
-			line.Dashes = pooledDashes[(turn-1)%len(pooledDashes)]
+			line.Dashes = plotDashes[(turn-1)%len(plotDashes)]
 		}
 		points.Color, points.Radius, points.Shape = line.Color, vg.Points(2), draw.CircleGlyph{}
 		p.Add(line, points)

@@ -31,6 +31,11 @@ var plotColors = []color.RGBA{
 	{0, 114, 178, 255}, {213, 94, 0, 255}, {0, 158, 115, 255}, {204, 121, 167, 255}, {230, 159, 0, 255}, {86, 180, 233, 255}, {0, 0, 0, 255},
 }
 
+// plotDashes tell lines of one colour apart.
+var plotDashes = [][]vg.Length{
+	{vg.Points(5), vg.Points(3)}, {vg.Points(1.5), vg.Points(2.5)}, {vg.Points(7), vg.Points(2), vg.Points(1.5), vg.Points(2)},
+}
+
 // plotGrey is the colour of lines that guide the eye.
 var plotGrey = color.Gray{225}
 

@@ -13,11 +13,6 @@ import (
 // maxMarked is the number of levels up to which each has a mark.
 const maxMarked = 64
 
-// pooledDashes tell the sizes that a picture is pooled to.
-var pooledDashes = [][]vg.Length{
-	{vg.Points(5), vg.Points(3)}, {vg.Points(1.5), vg.Points(2.5)}, {vg.Points(7), vg.Points(2), vg.Points(1.5), vg.Points(2)},
-}
-
 // plotSchedules draws noise levels, on a logarithmic axis, over the steps. A final 0 has no place on it.
 func plotSchedules(path string, all []namedLevels) error {
 	p := newPlot()
@@ -46,7 +41,7 @@ func plotSchedules(path string, all []namedLevels) error {
 			if err != nil {
 				return fmt.Errorf("drawing %s: %w", n.Name, err)
 			}
-			dashed.Color, dashed.Width, dashed.Dashes = line.Color, vg.Points(1), pooledDashes[j%len(pooledDashes)]
+			dashed.Color, dashed.Width, dashed.Dashes = line.Color, vg.Points(1), plotDashes[j%len(plotDashes)]
 			p.Add(dashed)
 			p.Legend.Add(fmt.Sprintf("… pooled to %d×%d", pooled.Size, pooled.Size), dashed)
 		}
