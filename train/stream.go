@@ -12,6 +12,7 @@ const (
 	forFlip    purpose = "flip"
 	forClass   purpose = "class dropout"
 	forDropout purpose = "dropout"
+	forAugment purpose = "augmentation"
 )
 
 // A key selects the streams of one (seed, purpose).
