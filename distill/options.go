@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+
+	"diffuse/schedule"
 )
 
 // Options are the knobs of a distillation; their JSON form is stored in the run folder. Counts are of pictures that the generator is updated by.
@@ -49,6 +51,8 @@ type Options struct {
 
 	MaxDropped float64 `json:"max_dropped"` // share of pictures of a tick that may be left out because a network's output was not finite
 
+	Collapse float64 `json:"collapse"` // a measured distance of so many times the best takes the best state back and halves the rates; 0: never
+
 	Tick            int64 `json:"tick"`             // pictures per line of statistics
 	CheckpointTicks int   `json:"checkpoint_ticks"` // ticks between checkpoints
 	PictureTicks    int   `json:"picture_ticks"`    // ticks between picture grids; 0 means only at the end
@@ -69,7 +73,7 @@ func DefaultOptions() Options {
 		FakeTrainGuidance: 1, FakeGuidance: 1, TeacherGuidance: 1,
 
 		EMAHalfLife: 500_000, EMARampup: 0.05,
-		MaxDropped: 0.01,
+		MaxDropped: 0.01, Collapse: 3,
 
 		Tick: 50_000, CheckpointTicks: 1, PictureTicks: 1, SnapshotTicks: 10,
 	}
@@ -114,6 +118,7 @@ func (o Options) Validate() error {
 	need(o.EMAHalfLife >= 0, "ema_halflife", o.EMAHalfLife, "0 or more pictures")
 	need(finite(o.EMARampup), "ema_rampup", o.EMARampup, "a ratio, or a negative number (off)")
 	need(o.MaxDropped >= 0 && o.MaxDropped <= 1, "max_dropped", o.MaxDropped, "a share")
+	need(o.Collapse == 0 || o.Collapse > 1 && finite(o.Collapse), "collapse", o.Collapse, "a factor above 1, or 0 (off)")
 	need(o.Tick > 0, "tick", o.Tick, "a positive number of pictures")
 	need(o.CheckpointTicks > 0, "checkpoint_ticks", o.CheckpointTicks, "1 or more ticks")
 	need(o.PictureTicks >= 0, "picture_ticks", o.PictureTicks, "0 or more ticks")
@@ -138,13 +143,7 @@ func (o Options) Level(r float64) float64 {
 // Levels returns the noise levels that the student starts its evaluations from, falling: SigmaInit, and for Steps > 1 levels at equal
 // distances below it on the scale of Level, as SiD-LSG places its timesteps.
 func (o Options) Levels() []float64 {
-	lo, hi := math.Pow(o.SigmaMin, 1/o.Rho), math.Pow(o.SigmaMax, 1/o.Rho)
-	r := (math.Pow(o.SigmaInit, 1/o.Rho) - lo) / (hi - lo)
-	levels := []float64{o.SigmaInit}
-	for i := 1; i < o.Steps; i++ {
-		levels = append(levels, o.Level(r*(1-float64(i)/float64(o.Steps))))
-	}
-	return levels
+	return schedule.Karras(o.Steps+1, o.SigmaMin, o.SigmaInit, o.Rho)[:o.Steps]
 }
 
 // microbatch is the number of pictures per pass. Its default keeps a small network's activations in a processor's second-level

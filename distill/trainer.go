@@ -29,6 +29,7 @@ type Trainer struct {
 	Images    int64            // pictures that the generator was updated by
 	Fake      *train.Optimizer // of the fake network; keeps no average
 	Generator *train.Optimizer // of the generator, with its average
+	Rate      float64          // factor on both learning rates, 1 at first; a run that collapsed lowers it
 
 	levels      []float64 // that the student's evaluations start from
 	fakes, gens *source
@@ -65,7 +66,7 @@ func NewTrainer(o Options, n Networks) (*Trainer, error) {
 	if o.Guided() && classes == nil {
 		return nil, errors.New("guidance needs a teacher with classes")
 	}
-	t := &Trainer{Options: o, Nets: n, levels: o.Levels(), loss: make([]float64, o.Batch)}
+	t := &Trainer{Options: o, Nets: n, Rate: 1, levels: o.Levels(), loss: make([]float64, o.Batch)}
 	if t.Fake, err = train.NewOptimizer(n.Fake, nil, train.Options{Beta1: o.FakeBeta1, Beta2: o.Beta2, Eps: o.Eps}); err != nil {
 		return nil, fmt.Errorf("the fake network: %w", err)
 	}
@@ -117,11 +118,11 @@ func cumulative(shares []float64) ([]float64, error) {
 // Step updates the fake network, then the generator. After an error the weights may be those between two updates: go on from a checkpoint.
 func (t *Trainer) Step() (StepResult, error) {
 	o := t.Options
-	ramp := 1.0
+	rate := t.Rate
 	if t.Images < o.LRRampup {
-		ramp = float64(t.Images) / float64(o.LRRampup)
+		rate *= float64(t.Images) / float64(o.LRRampup)
 	}
-	r := StepResult{FakeLR: ramp * o.FakeLR, LR: ramp * o.LR, EMABeta: train.EMABeta(o.Batch, o.EMAHalfLife, o.EMARampup, t.Images)}
+	r := StepResult{FakeLR: rate * o.FakeLR, LR: rate * o.LR, EMABeta: train.EMABeta(o.Batch, o.EMAHalfLife, o.EMARampup, t.Images)}
 	for i := range o.FakeUpdates {
 		first := t.Images*int64(o.FakeUpdates) + int64(i*o.Batch)
 		if err := t.FakeUpdate(t.fakes.draw(first), &r); err != nil {

@@ -35,6 +35,8 @@ type Job struct {
 type Evaluation struct {
 	Line  any    // for a line of metrics.jsonl, beside tick and images; must turn into JSON
 	Words string // for the log
+
+	Changed bool // what was measured has changed the task's state, in a [Loop]: a checkpoint follows
 }
 
 // Tick tells the hooks where the run is.
