@@ -41,8 +41,8 @@ type Loader struct {
 	opt                       Options
 	data                      dataset.Dataset
 	h, w, c                   int
-	sigma, noise, flip, class key
-	dropout, augment          key
+	sigma, noise, flip, class Stream
+	dropout, augment          Stream
 	level                     func(r *rand.Rand) float64 // draws a noise level
 
 	orders [2]order // of the current epoch and the one before or after
@@ -68,8 +68,8 @@ func NewLoader(data dataset.Dataset, o Options) (*Loader, error) {
 	if data.Len() == 0 || l.h < 1 || l.w < 1 || l.c < 1 {
 		return nil, fmt.Errorf("the data set has %d images of %d×%d×%d", data.Len(), l.h, l.w, l.c)
 	}
-	l.sigma, l.noise, l.flip = newKey(o.Seed, forSigma), newKey(o.Seed, forNoise), newKey(o.Seed, forFlip)
-	l.class, l.dropout, l.augment = newKey(o.Seed, forClass), newKey(o.Seed, forDropout), newKey(o.Seed, forAugment)
+	l.sigma, l.noise, l.flip = NewStream(o.Seed, forSigma), NewStream(o.Seed, forNoise), NewStream(o.Seed, forFlip)
+	l.class, l.dropout, l.augment = NewStream(o.Seed, forClass), NewStream(o.Seed, forDropout), NewStream(o.Seed, forAugment)
 	var err error
 	if l.level, err = o.levels(l.h, l.w); err != nil {
 		return nil, err
@@ -114,7 +114,7 @@ func (l *Loader) fill(i, pick int, k int64, g *rand.PCG, r *rand.Rand) error {
 			return fmt.Errorf("its class is %d, the data set has %d", label, l.data.Labels())
 		}
 		if l.opt.ClassDropout > 0 {
-			l.class.seek(g, k)
+			l.class.Seek(g, k)
 			if r.Float64() < l.opt.ClassDropout {
 				label = -1
 			}
@@ -122,7 +122,7 @@ func (l *Loader) fill(i, pick int, k int64, g *rand.PCG, r *rand.Rand) error {
 		l.batch.Labels[i] = label
 	}
 	if l.opt.Flip {
-		l.flip.seek(g, k)
+		l.flip.Seek(g, k)
 		if r.Uint64()>>63 == 1 {
 			Mirror(pixels, l.h, l.w, l.c)
 		}
@@ -132,19 +132,19 @@ func (l *Loader) fill(i, pick int, k int64, g *rand.PCG, r *rand.Rand) error {
 		clean[j] = float32(v)/127.5 - 1
 	}
 	if l.batch.Augment != nil {
-		l.augment.seek(g, k)
+		l.augment.Seek(g, k)
 		a := DrawAugmentation(r, l.opt.Augment)
 		a.Apply(clean, l.h, l.w, l.c)
 		a.Labels(l.batch.Augment.Data[i*AugmentLabels:][:AugmentLabels])
 	}
-	l.sigma.seek(g, k)
+	l.sigma.Seek(g, k)
 	sigma := l.level(r)
 	l.batch.Sigma[i] = sigma
-	l.noise.seek(g, k)
+	l.noise.Seek(g, k)
 	for j, y := range clean {
 		noisy[j] = y + float32(sigma*r.NormFloat64())
 	}
-	l.dropout.seek(l.pcgs[i], k)
+	l.dropout.Seek(l.pcgs[i], k)
 	return nil
 }
 
