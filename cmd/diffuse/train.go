@@ -68,6 +68,7 @@ Settings come from the defaults, then the preset, then flags.`,
 	f.StringVar(&o.network, "network", "", "`FILE.json` with (part of) a network configuration")
 	f.BoolVar(&o.dryRun, "dry-run", false, "print the complete settings as JSON and stop")
 	shown.bind(f)
+	sectionTrain(f)
 	c.RegisterFlagCompletionFunc("preset", completeWith(presetNames()))
 	return c
 }
@@ -95,8 +96,8 @@ func runTrain(ctx context.Context, u *ui, o trainOptions, typed *pflag.FlagSet) 
 	if err := s.fit(h, w, c, data.Labels()); err != nil {
 		return err
 	}
-	if err := s.Options.Validate(); err != nil {
-		return usageError{err}
+	if err := s.checkOptions(typed, h, w, c); err != nil {
+		return err
 	}
 	if o.dryRun {
 		return u.result(s)
