@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"diffuse/sampler"
+	"diffuse/schedule"
 )
 
 // A samplePlan is a checked run of "diffuse sample": nothing in it can be refused any more, only fail.
@@ -65,6 +66,7 @@ func (o *sampleOptions) planDrawing(u *ui, m *model) (*samplePlan, error) {
 // planSolver chooses sampler, noise levels and solver options: the user's, else the model's.
 func (o *sampleOptions) planSolver(p *samplePlan) error {
 	d, g := p.model.defaults, o.grid
+	g.size = schedule.Side(p.model.height, p.model.width)
 	name := d.Sampler
 	if o.given("sampler") {
 		name = o.sampler
