@@ -49,9 +49,12 @@ func defaultSettings() trainSettings {
 	return s
 }
 
-// presetNames lists the presets.
-func presetNames() []string {
-	entries, err := presetFiles.ReadDir("presets")
+// presetNames lists the presets of "diffuse train".
+func presetNames() []string { return namesIn(presetFiles, "presets") }
+
+// namesIn lists the JSON files in a folder of embedded files, without their extension.
+func namesIn(files embed.FS, dir string) []string {
+	entries, err := files.ReadDir(dir)
 	if err != nil { // embedded, so this cannot happen
 		panic(err)
 	}
