@@ -70,6 +70,9 @@ func (c Config) unet2DName(name string) string {
 	case "up resnets", "up attentions":
 		return join(at("dec", levels-1-level, "block"+m[4]), m[5])
 	case "up upsamplers":
+		if level == levels-1 { // the finest level has none
+			return name
+		}
 		return join(at("dec", levels-2-level, "up"), m[5])
 	}
 	return name
