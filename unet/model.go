@@ -31,7 +31,8 @@ type Card struct {
 	License       string          `json:"license,omitempty"`     // of weights and data
 	ImagesTrained int64           `json:"images_trained,omitempty"`
 
-	Discrete *schedule.Trained `json:"discrete,omitempty"` // of preconditioning "discrete"
+	Discrete  *schedule.Trained `json:"discrete,omitempty"`  // of preconditioning "discrete"
+	Diffusers *DiffusersOrigin  `json:"diffusers,omitempty"` // of a model that came from diffusers
 }
 
 // Preconditioning returns what Precond names.
