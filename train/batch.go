@@ -38,8 +38,8 @@ type Loader struct {
 	opt                       Options
 	data                      dataset.Dataset
 	h, w, c                   int
-	sigma, noise, flip, class key
-	dropout                   key
+	sigma, noise, flip, class Stream
+	dropout                   Stream
 
 	orders [2]order // of the current epoch and the one before or after
 	pixels []uint8
@@ -64,8 +64,8 @@ func NewLoader(data dataset.Dataset, o Options) (*Loader, error) {
 	if data.Len() == 0 || l.h < 1 || l.w < 1 || l.c < 1 {
 		return nil, fmt.Errorf("the data set has %d images of %d×%d×%d", data.Len(), l.h, l.w, l.c)
 	}
-	l.sigma, l.noise, l.flip = newKey(o.Seed, forSigma), newKey(o.Seed, forNoise), newKey(o.Seed, forFlip)
-	l.class, l.dropout = newKey(o.Seed, forClass), newKey(o.Seed, forDropout)
+	l.sigma, l.noise, l.flip = NewStream(o.Seed, forSigma), NewStream(o.Seed, forNoise), NewStream(o.Seed, forFlip)
+	l.class, l.dropout = NewStream(o.Seed, forClass), NewStream(o.Seed, forDropout)
 	l.orders[0].epoch, l.orders[1].epoch = -1, -1
 	return l, nil
 }
@@ -106,7 +106,7 @@ func (l *Loader) fill(i, pick int, k int64, g *rand.PCG, r *rand.Rand) error {
 			return fmt.Errorf("its class is %d, the data set has %d", label, l.data.Labels())
 		}
 		if l.opt.ClassDropout > 0 {
-			l.class.seek(g, k)
+			l.class.Seek(g, k)
 			if r.Float64() < l.opt.ClassDropout {
 				label = -1
 			}
@@ -114,22 +114,22 @@ func (l *Loader) fill(i, pick int, k int64, g *rand.PCG, r *rand.Rand) error {
 		l.batch.Labels[i] = label
 	}
 	if l.opt.Flip {
-		l.flip.seek(g, k)
+		l.flip.Seek(g, k)
 		if r.Uint64()>>63 == 1 {
 			Mirror(pixels, l.h, l.w, l.c)
 		}
 	}
-	l.sigma.seek(g, k)
+	l.sigma.Seek(g, k)
 	sigma := math.Exp(l.opt.PMean + l.opt.PStd*r.NormFloat64()) // EDM table 1
 	l.batch.Sigma[i] = sigma
-	l.noise.seek(g, k)
+	l.noise.Seek(g, k)
 	clean, noisy := l.batch.Clean.Data[i*per:(i+1)*per], l.batch.Noisy.Data[i*per:(i+1)*per]
 	for j, v := range pixels {
 		y := float32(v)/127.5 - 1
 		clean[j] = y
 		noisy[j] = y + float32(sigma*r.NormFloat64())
 	}
-	l.dropout.seek(l.pcgs[i], k)
+	l.dropout.Seek(l.pcgs[i], k)
 	return nil
 }
 

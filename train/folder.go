@@ -147,6 +147,19 @@ func generic(v any) (any, error) {
 	return g, d.Decode(&g)
 }
 
+// Differences names the fields, as paths with dots, in which the JSON forms of two values differ, with both values.
+func Differences(was, is any) ([]string, error) {
+	a, err := generic(was)
+	if err != nil {
+		return nil, err
+	}
+	b, err := generic(is)
+	if err != nil {
+		return nil, err
+	}
+	return differences("", a, b), nil
+}
+
 // differences names the fields, as paths with dots, in which two generic values differ.
 func differences(path string, was, is any) []string {
 	a, ok := was.(map[string]any)

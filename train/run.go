@@ -35,6 +35,8 @@ type Job struct {
 type Evaluation struct {
 	Line  any    // for a line of metrics.jsonl, beside tick and images; must turn into JSON
 	Words string // for the log
+
+	Changed bool // what was measured has changed the task's state, in a [Loop]: a checkpoint follows
 }
 
 // Tick tells the hooks where the run is.
@@ -59,6 +61,7 @@ type Run struct {
 	totals  totals
 	journal *journal
 	clock   meter
+	lock    *FolderLock
 	saved   int64 // images at the last checkpoint, -1 before the first
 }
 
@@ -80,14 +83,11 @@ func (e *Interrupted) Unwrap() error { return e.cause }
 // ErrExists is wrapped by Start's error when there is already something in the run's folder.
 var ErrExists = errors.New("the folder is not empty")
 
-// Start begins a run in folder dir, which must be empty or not exist yet, and writes its first checkpoint. Close the Run.
+// Start begins a run in folder dir, which must be empty or not exist yet, and writes its first checkpoint. The folder is locked until
+// Close of the Run; one that is locked already is a *[Locked].
 func Start(dir string, job Job) (*Run, error) {
-	entries, err := os.ReadDir(dir)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("starting a run: %w", err)
-	}
-	if len(entries) > 0 {
-		return nil, fmt.Errorf("starting a run in %s: %w", dir, ErrExists)
+	if err := vacant(dir); err != nil {
+		return nil, err
 	}
 	rec, err := newRecord(job)
 	if err != nil {
@@ -100,18 +100,62 @@ func Start(dir string, job Job) (*Run, error) {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return nil, fmt.Errorf("starting a run: %w", err)
 	}
+	l, err := Lock(dir)
+	if err != nil {
+		return nil, fmt.Errorf("starting a run: %w", err)
+	}
+	r, err := start(dir, job, rec, t, l)
+	if err != nil {
+		l.Unlock()
+	}
+	return r, err
+}
+
+// start writes the first files of a run in its locked folder.
+func start(dir string, job Job, rec record, t *Trainer, l *FolderLock) (*Run, error) {
+	if err := vacant(dir); err != nil { // another one may have come and gone
+		return nil, err
+	}
 	if err := rec.write(dir); err != nil {
 		return nil, err
 	}
-	return open(dir, job, t, totals{}, -1, "started")
+	return open(dir, job, t, l, totals{}, -1, "started")
+}
+
+// vacant is nil if a run may start in dir.
+func vacant(dir string) error {
+	ok, err := Vacant(dir)
+	if err != nil {
+		return fmt.Errorf("starting a run: %w", err)
+	}
+	if !ok {
+		return fmt.Errorf("starting a run in %s: %w", dir, ErrExists)
+	}
+	return nil
 }
 
 // Resume goes on with the run in folder dir from its last checkpoint; a run that was killed before its first one begins
 // anew from the job's weights, which its maker must have made the same way. Lines of the journal from after the
 // checkpoint are dropped: those steps are done again. The job must be the one the run was started with, except that its
 // end, Duration and the decay of the learning rate, may change if no step so far depended on it; an error names the
-// options that differ. Close the Run.
+// options that differ. The folder is locked until Close of the Run; one that is locked already is a *[Locked].
 func Resume(dir string, job Job) (*Run, error) {
+	if _, err := readRecord(dir); err != nil { // no lock is left in a folder of another kind
+		return nil, fmt.Errorf("resuming: %w", err)
+	}
+	l, err := Lock(dir)
+	if err != nil {
+		return nil, fmt.Errorf("resuming: %w", err)
+	}
+	r, err := resume(dir, job, l)
+	if err != nil {
+		l.Unlock()
+	}
+	return r, err
+}
+
+// resume is Resume in a locked folder.
+func resume(dir string, job Job, l *FolderLock) (*Run, error) {
 	was, err := readRecord(dir)
 	if err != nil {
 		return nil, fmt.Errorf("resuming: %w", err)
@@ -146,7 +190,7 @@ func Resume(dir string, job Job) (*Run, error) {
 		}
 	}
 	sweep(dir)
-	return open(dir, job, t, tot, saved, "resumed")
+	return open(dir, job, t, l, tot, saved, "resumed")
 }
 
 // sweep removes half-written files that a killed run left behind (named by checkpoint.AtomicFile).
@@ -157,12 +201,12 @@ func sweep(dir string) {
 	}
 }
 
-func open(dir string, job Job, t *Trainer, tot totals, saved int64, how string) (*Run, error) {
+func open(dir string, job Job, t *Trainer, l *FolderLock, tot totals, saved int64, how string) (*Run, error) {
 	j, err := openJournal(dir, t.Images, job.Log)
 	if err != nil {
 		return nil, err
 	}
-	r := &Run{Dir: dir, Trainer: t, job: job, totals: tot, journal: j, saved: saved}
+	r := &Run{Dir: dir, Trainer: t, job: job, totals: tot, journal: j, lock: l, saved: saved}
 	err = j.say(t.Images, "%s: %d of %d images shown, batch %d, %d parameter tensors", how, t.Images, t.Options.Duration, t.Options.Batch, len(t.Adam.Names))
 	if err == nil && saved < 0 {
 		err = r.checkpoint()
@@ -174,9 +218,10 @@ func open(dir string, job Job, t *Trainer, tot totals, saved int64, how string) 
 	return r, nil
 }
 
-// Close closes the run's files. It writes no checkpoint.
+// Close closes the run's files and unlocks its folder. It writes no checkpoint.
 func (r *Run) Close() error {
 	r.journal.close()
+	r.lock.Unlock()
 	return nil
 }
 

@@ -92,7 +92,7 @@ func (t *Trainer) Step() (StepResult, error) {
 	if err := t.checkLoss(b); err != nil {
 		return StepResult{}, err
 	}
-	t.addParts()
+	t.Adam.Sum(t.grad, t.parts[1:])
 	norm, bad := t.Adam.Norm(t.grad)
 	if bad >= 0 {
 		return StepResult{}, t.nonFinite("the gradient of %s is not finite, although the loss is", t.Adam.Names[bad])
@@ -135,18 +135,6 @@ func (t *Trainer) pass(b *Batch, u int) {
 	for i, w := range t.Adam.Weights {
 		copy(t.parts[u][i], tape.Grad(w))
 	}
-}
-
-// addParts adds the gradients of all microbatches into the first's, in the order of the images: the sum does not depend on
-// who finished when.
-func (t *Trainer) addParts() {
-	kernel.For(len(t.Adam.chunks), 1, func(c0, c1 int) {
-		for _, k := range t.Adam.chunks[c0:c1] {
-			for _, p := range t.parts[1:] {
-				kernel.Axpy(t.grad[k.i][k.from:k.to], 1, p[k.i][k.from:k.to])
-			}
-		}
-	})
 }
 
 // checkLoss stops a run whose loss is not finite and looks for the cause.

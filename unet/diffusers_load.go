@@ -72,11 +72,8 @@ func loadUNet2D(dir string) (*Model, Scheduler, error) {
 		return nil, s, err
 	}
 	defer f.Close()
-	tensors, err := c.fromUNet2D(f.Tensors)
+	tensors, err := outline(c).fromUNet2D(f.Tensors)
 	if err != nil {
-		return nil, s, err
-	}
-	if err := outline(c).match(tensors); err != nil {
 		return nil, s, err
 	}
 	m := &Model{Net: empty(c), Card: Card{Config: c, Precond: "discrete", Discrete: &s.Trained, SigmaData: 0.5, ImageRange: [2]float64{-1, 1},

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"diffuse/checkpoint"
+	"diffuse/tensor"
 )
 
 // diffusersVersion is written to exported configurations: the release that they were checked with.
@@ -131,7 +132,6 @@ func (n *Net) asUNet2D() (Config, error) {
 	c := n.Config
 	switch c.ModelType {
 	case "unet2d":
-		c.AttnResolutions = c.levelsOf(func(side int) bool { return slices.Contains(n.AttnResolutions, side) })
 		return c, nil
 	case "song":
 		return c, fmt.Errorf("%w: %s", ErrNotUNet2D, strings.Join(songObstacles(c), "; "))
@@ -146,7 +146,8 @@ func (n *Net) asUNet2D() (Config, error) {
 	if !slices.Equal(c.ResampleFilter, []float32{1, 1}) {
 		wrong = append(wrong, fmt.Sprintf("it resamples with the filter %v, there it is [1 1]", c.ResampleFilter))
 	}
-	u := &UNet2D{NormEps: 1e-5, Adaptive: true, Resampling: "block"}
+	u := &UNet2D{DownType: "resnet", UpType: "resnet", DownPadding: 1, NormEps: 1e-5, Middle: true, MidScale: 1, Adaptive: true,
+		Activation: "silu", EmbChannels: c.ModelChannels * c.ChannelMultEmb}
 	norms, heads := map[int]bool{}, map[int]bool{}
 	attending := map[int]bool{}
 	for _, s := range slices.Concat(n.encoder, n.decoder) {
@@ -175,25 +176,18 @@ func (n *Net) asUNet2D() (Config, error) {
 	if len(wrong) > 0 {
 		return c, fmt.Errorf("%w: %s", ErrNotUNet2D, strings.Join(wrong, "; "))
 	}
-	if !u.MidAttention {
-		u.MidNormGroups = u.NormGroups
-	}
 	if u.HeadChannels == 0 {
 		u.HeadChannels = 8 // without attention it says nothing
 	}
-	c.ModelType, c.AugmentDim, c.ChannelMultNoise, c.UNet2D = "unet2d", 0, 1, u
-	c.AttnResolutions = c.levelsOf(func(side int) bool { return attending[side] })
-	return c, nil
-}
-
-// levelsOf lists the resolutions of levels, finest first, that satisfy f.
-func (c Config) levelsOf(f func(side int) bool) (sides []int) {
 	for i := range c.ChannelMult {
-		if side := c.Resolution >> i; f(side) {
-			sides = append(sides, side)
+		down, up := "ResnetDownsampleBlock2D", "ResnetUpsampleBlock2D"
+		if attending[c.Resolution>>i] {
+			down, up = "AttnDownBlock2D", "AttnUpBlock2D"
 		}
+		u.DownBlocks, u.UpBlocks = append(u.DownBlocks, down), slices.Insert(u.UpBlocks, 0, up)
 	}
-	return sides
+	c.ModelType, c.AugmentDim, c.ChannelMultEmb, c.ChannelMultNoise, c.AttnResolutions, c.UNet2D = "unet2d", 0, 4, 1, nil, u
+	return c, nil
 }
 
 // levelSide reads the resolution in a stage's name, such as enc.16x16_block0.
@@ -220,44 +214,65 @@ func songObstacles(c Config) []string {
 
 // unet2DJSON is the config.json of a network of model type "unet2d".
 func (c Config) unet2DJSON() map[string]any {
-	u, n := c.UNet2D, len(c.ChannelMult)
-	down, up, widths := make([]string, n), make([]string, n), make([]int, n)
-	kind, padding, scaleShift := "conv", 1, "default"
-	switch u.Resampling {
-	case "block":
-		kind = "resnet"
-	case "conv-end":
-		padding = 0
+	u := c.UNet2D
+	orNull := func(v int) any {
+		if v == 0 {
+			return nil
+		}
+		return v
 	}
+	h, w := c.PictureSize()
+	var size any = []int{h, w}
+	if h == w {
+		size = h
+	}
+	widths := make([]int, len(c.ChannelMult))
+	for i, m := range c.ChannelMult {
+		widths[i] = m * c.ModelChannels
+	}
+	scaleShift, classes := "default", c.LabelDim
 	if u.Adaptive {
 		scaleShift = "scale_shift"
 	}
-	for i, m := range c.ChannelMult {
-		widths[i] = m * c.ModelChannels
-		down[i], up[n-1-i] = "DownBlock2D", "UpBlock2D"
-		switch {
-		case slices.Contains(c.AttnResolutions, c.Resolution>>i):
-			down[i], up[n-1-i] = "AttnDownBlock2D", "AttnUpBlock2D"
-		case kind == "resnet":
-			down[i], up[n-1-i] = "ResnetDownsampleBlock2D", "ResnetUpsampleBlock2D"
-		}
+	var middle, classEmbedding any
+	if u.Middle {
+		middle = "UNetMidBlock2D"
 	}
-	var headDim, classes any // null
-	if u.HeadChannels > 0 {
-		headDim = u.HeadChannels
+	if u.ClassEmbedding != "" {
+		classEmbedding = u.ClassEmbedding
 	}
-	if c.LabelDim > 0 {
-		classes = c.LabelDim
+	if u.ClassEmbedding == "identity" {
+		classes = 0
 	}
 	return map[string]any{
 		"_class_name": "UNet2DModel", "_diffusers_version": diffusersVersion,
-		"sample_size": c.Resolution, "in_channels": c.InChannels, "out_channels": c.OutChannels, "center_input_sample": false,
-		"time_embedding_type": "positional", "time_embedding_dim": c.ModelChannels * c.ChannelMultEmb,
-		"freq_shift": u.FreqShift, "flip_sin_to_cos": !u.SinFirst,
-		"down_block_types": down, "mid_block_type": "UNetMidBlock2D", "up_block_types": up, "block_out_channels": widths,
-		"layers_per_block": c.NumBlocks, "mid_block_scale_factor": 1, "downsample_padding": padding, "downsample_type": kind, "upsample_type": kind,
-		"dropout": c.Dropout, "act_fn": "silu", "attention_head_dim": headDim, "norm_num_groups": u.NormGroups, "attn_norm_num_groups": u.MidNormGroups,
+		"sample_size": size, "in_channels": c.InChannels, "out_channels": c.OutChannels, "center_input_sample": u.CenterInput,
+		"time_embedding_type": c.EmbeddingType, "time_embedding_dim": u.EmbChannels, "freq_shift": u.FreqShift, "flip_sin_to_cos": !u.SinFirst,
+		"down_block_types": u.DownBlocks, "mid_block_type": middle, "up_block_types": u.UpBlocks, "block_out_channels": widths,
+		"layers_per_block": c.NumBlocks, "mid_block_scale_factor": u.MidScale, "downsample_padding": u.DownPadding,
+		"downsample_type": u.DownType, "upsample_type": u.UpType, "dropout": c.Dropout, "act_fn": u.Activation,
+		"attention_head_dim": orNull(u.HeadChannels), "norm_num_groups": orNull(u.NormGroups), "attn_norm_num_groups": orNull(u.MidNormGroups),
 		"norm_eps": u.NormEps, "resnet_time_scale_shift": scaleShift, "add_attention": u.MidAttention,
-		"class_embed_type": nil, "num_class_embeds": classes, "num_train_timesteps": nil,
+		"class_embed_type": classEmbedding, "num_class_embeds": orNull(classes), "num_train_timesteps": orNull(u.Timesteps),
 	}
+}
+
+// exportUNet2D returns the weights under diffusers' names, stored as d. c is the
+// network's configuration as one of model type "unet2d"; layers are called alike there but for those
+// that only training uses.
+func (n *Net) exportUNet2D(c Config, d checkpoint.DType) (map[string]*checkpoint.Tensor, error) {
+	ours := map[string]*tensor.Tensor{}
+	for _, p := range n.stored() {
+		ours[p.name] = p.Tensor
+	}
+	m := outline(c)
+	for i, p := range m.params {
+		x := ours[p.name]
+		if x == nil || !slices.Equal(x.Shape, p.Shape) {
+			return nil, fmt.Errorf("%w: tensor %q has no counterpart here", ErrNotUNet2D, p.peers[0])
+		}
+		m.params[i].Tensor = x
+	}
+	m.freqs = n.freqs
+	return m.ExportUNet2D(d)
 }

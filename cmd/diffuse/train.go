@@ -106,14 +106,11 @@ func runTrain(ctx context.Context, u *ui, o trainOptions, typed *pflag.FlagSet) 
 
 // existing tells whether --out holds a run to go on with. Anything else in the way is an error.
 func (o *trainOptions) existing() (bool, error) {
-	entries, err := os.ReadDir(o.out)
-	if errors.Is(err, os.ErrNotExist) {
-		return false, nil
-	}
+	vacant, err := train.Vacant(o.out)
 	if err != nil {
 		return false, fmt.Errorf("--out: %s: %w", o.out, cause(err))
 	}
-	if len(entries) == 0 {
+	if vacant {
 		return false, nil
 	}
 	_, _, err = train.ReadOptions(o.out)
@@ -214,6 +211,13 @@ func (d unlabelled) Get(i int, dst []uint8) (int, error) {
 
 // trainRun trains with complete settings.
 func trainRun(ctx context.Context, u *ui, dir string, s *trainSettings, data dataset.Dataset, resuming bool) error {
+	if resuming {
+		l, err := train.Lock(dir)
+		if err != nil {
+			return err // before anything that takes long
+		}
+		l.Unlock()
+	}
 	net, err := unet.New(s.Network, sampler.Stream(s.Options.Seed, "weights"))
 	if err != nil {
 		return err
