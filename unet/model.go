@@ -31,9 +31,9 @@ type Card struct {
 	License       string          `json:"license,omitempty"`     // of weights and data
 	ImagesTrained int64           `json:"images_trained,omitempty"`
 
-	Discrete *schedule.Trained `json:"discrete,omitempty"` // of preconditioning "discrete"
-
-	Sampling *Sampling `json:"sampling,omitempty"` // how pictures are drawn unless one asks for something else
+	Discrete  *schedule.Trained `json:"discrete,omitempty"`  // of preconditioning "discrete"
+	Diffusers *DiffusersOrigin  `json:"diffusers,omitempty"` // of a model that came from diffusers
+	Sampling  *Sampling         `json:"sampling,omitempty"`  // how pictures are drawn unless one asks for something else
 }
 
 // Sampling is how the pictures of a model are best drawn, spelled as the flags of "diffuse sample".

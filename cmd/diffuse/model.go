@@ -137,7 +137,8 @@ func fromNetwork(net *unet.Model) (*model, error) {
 		return nil, err
 	}
 	c := net.Net.Config
-	size := trainingCard{Height: c.Resolution, Width: c.Resolution}
+	var size trainingCard
+	size.Height, size.Width = c.PictureSize()
 	// Models of other origin may have another kind of record here, or none: then the network's own size holds.
 	var trained trainingCard
 	if json.Unmarshal(net.Training, &trained) == nil && c.CheckSize(trained.Height, trained.Width) == nil {
