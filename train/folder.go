@@ -84,6 +84,12 @@ func ReadOptions(dir string) (Options, json.RawMessage, error) {
 	return r.Options, r.Setup, err
 }
 
+// HasCheckpoint tells whether the run in folder dir has a state to go on from. One without begins anew from its initial weights.
+func HasCheckpoint(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, stateFile))
+	return err == nil
+}
+
 // ReadEvaluation returns the JSON form of Job.Evaluation of the run in folder dir, nil if it has none. Errors are ReadOptions'.
 func ReadEvaluation(dir string) (json.RawMessage, error) {
 	r, err := readRecord(dir)

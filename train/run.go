@@ -15,7 +15,8 @@ import (
 // The hooks may be nil; they run between steps, and an error from one stops the run.
 type Job struct {
 	Options  Options
-	Setup    any // what else the result depends on (network, data set's path, …), stored in options.json; must turn into JSON
+	Setup    any    // what else the result depends on (network, data set's path, …), stored in options.json; must turn into JSON
+	Origin   string // where Net's present weights come from, for the log; empty: drawn at random
 	Net, EMA Network
 	Data     dataset.Dataset
 
@@ -220,6 +221,9 @@ func open(dir string, job Job, t *Trainer, l *FolderLock, tot totals, saved int6
 	}
 	r := &Run{Dir: dir, Trainer: t, job: job, totals: tot, journal: j, lock: l, saved: saved}
 	err = j.say(t.Images, "%s: %d of %d images shown, batch %d, %d parameter tensors", how, t.Images, t.Options.Duration, t.Options.Batch, len(t.Adam.Names))
+	if err == nil && saved < 0 && job.Origin != "" {
+		err = j.say(t.Images, "initial weights: %s", job.Origin)
+	}
 	if err == nil && saved < 0 {
 		err = r.checkpoint()
 	}

@@ -23,6 +23,7 @@ import (
 type trainOptions struct {
 	preset, network string
 	data, out       string
+	transfer        string
 	resume, list    bool
 	allowChange     bool
 	dryRun          bool
@@ -54,6 +55,7 @@ Settings come from the defaults, then the preset, then flags.`,
 		Example: `  diffuse train --preset fashion --data /usr/share/datasets/fashion-mnist --out runs/fashion
   diffuse train --data photos --resolution 32 --out runs/photos --duration 2M
   diffuse train --data photos --out runs/photos --eval-ref training --eval-every 200k
+  diffuse train --data faces --resolution 32 --transfer runs/photos --out runs/faces
   diffuse train --resume --out runs/photos
   diffuse train --resume --out runs/photos --duration 4M`,
 		Args: between(0, 0, "flags only"),
@@ -68,9 +70,11 @@ Settings come from the defaults, then the preset, then flags.`,
 	f.BoolVar(&o.allowChange, "allow-change", false, "with --resume: go on with other settings than those of the run, where the weights keep their meaning")
 	f.StringVar(&o.preset, "preset", "", "start from settings by name: "+strings.Join(presetNames(), ", "))
 	f.BoolVar(&o.list, "list-presets", false, "print the presets and stop")
+	f.StringVar(&o.transfer, "transfer", "", "start from the weights of a `MODEL`, where names and shapes agree")
 	f.StringVar(&o.network, "network", "", "`FILE.json` with (part of) a network configuration")
 	f.BoolVar(&o.dryRun, "dry-run", false, "print the complete settings as JSON and stop")
 	shown.bind(f)
+	c.RegisterFlagCompletionFunc("transfer", completeModel)
 	c.RegisterFlagCompletionFunc("preset", completeWith(presetNames()))
 	return c
 }
@@ -87,7 +91,7 @@ func runTrain(ctx context.Context, u *ui, o trainOptions, typed *pflag.FlagSet) 
 	if err != nil {
 		return err
 	}
-	wrong := o.wrong(s, typed)
+	wrong := o.wrong(s, typed, resuming)
 	if s.Data == "" {
 		return wrong
 	}
@@ -106,7 +110,7 @@ func runTrain(ctx context.Context, u *ui, o trainOptions, typed *pflag.FlagSet) 
 }
 
 // wrong collects all that can be said against the settings before the pictures are read.
-func (o *trainOptions) wrong(s *trainSettings, typed *pflag.FlagSet) error {
+func (o *trainOptions) wrong(s *trainSettings, typed *pflag.FlagSet, resuming bool) error {
 	var all []error
 	if o.out == "" {
 		all = append(all, withHint(usagef("train needs --out"), "diffuse train --data D --out RUN"))
@@ -118,6 +122,9 @@ func (o *trainOptions) wrong(s *trainSettings, typed *pflag.FlagSet) error {
 		all = append(all, withHint(conflict(typed, "resume", "preset"), "a run keeps the settings it was started with"))
 	} else if o.allowChange {
 		all = append(all, usagef("--allow-change has no effect without --resume"))
+	}
+	if resuming && o.transfer != "" {
+		all = append(all, usagef("--transfer: the run in %s has weights already", o.out))
 	}
 	all = append(all, s.Eval.check(typed))
 	if err := s.Options.Validate(); err != nil {
@@ -184,6 +191,11 @@ func (o *trainOptions) settings(typed *pflag.FlagSet, resuming bool) (*trainSett
 	if err := s.override(typed); err != nil {
 		return nil, usageError{err}
 	}
+	if o.transfer != "" && !resuming {
+		if s.Transfer, err = newTransfer(o.transfer); err != nil {
+			return nil, err
+		}
+	}
 	if o.data != "" {
 		s.Data, err = filepath.Abs(o.data)
 	}
@@ -238,10 +250,13 @@ func trainRun(ctx context.Context, u *ui, o trainOptions, s *trainSettings, data
 	if err != nil {
 		return err
 	}
+	if err := s.initialise(u, dir, resuming, net); err != nil {
+		return err
+	}
 	ema := net.Clone()
 	w := &watcher{u: u, settings: s, classes: data.ClassNames(), ema: ema}
 	job := train.Job{
-		Options: s.Options, Setup: s.setup(), Net: trainable(s, net), EMA: trainable(s, ema), Data: data,
+		Options: s.Options, Setup: s.setup(), Origin: s.Transfer.origin(), Net: trainable(s, net), EMA: trainable(s, ema), Data: data,
 		Pictures: w.pictures, Snapshot: w.snapshot, Progress: w.progress, Log: w.log,
 	}
 	e, err := w.newEvaluator(ctx, dir, data)

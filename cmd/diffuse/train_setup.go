@@ -37,6 +37,7 @@ type trainSettings struct {
 	Snapshot    checkpoint.DType `json:"snapshot_type"`         // how snapshots store weights
 	Description string           `json:"description,omitempty"` // goes into the model file
 	License     string           `json:"license,omitempty"`     // goes into the model file
+	Transfer    *transfer        `json:"transfer,omitempty"`    // where the initial weights come from; nil: at random
 	Eval        trainEval        `json:"eval"`                  // how the run is measured; stored by package train itself
 
 	height, width int // of the pictures, once they are known
