@@ -308,6 +308,11 @@ func (r *Run) tick(s StepResult, last bool) error {
 			return fmt.Errorf("saving a snapshot after %d images: %w", r.Images, err)
 		}
 	}
+	if len(r.powers) > 0 && due(r.Options.SnapshotTicks) {
+		if err := r.writePowers(t.Path(powerStem, ".safetensors")); err != nil {
+			return err
+		}
+	}
 	if due(r.Options.CheckpointTicks) {
 		if err := r.checkpoint(); err != nil {
 			return err
