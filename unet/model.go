@@ -21,7 +21,7 @@ type Model struct {
 // JSON in the metadata of the model file; unknown fields are refused.
 type Card struct {
 	Config        Config          `json:"config"`
-	Precond       string          `json:"preconditioning"`       // "edm", "vp", "ve", "iddpm" or "discrete"
+	Precond       string          `json:"preconditioning"`       // "edm", "v", "eps", "x0", "vp", "ve", "iddpm" or "discrete"
 	SigmaData     float64         `json:"sigma_data"`            // EDM only
 	ImageRange    [2]float64      `json:"image_range"`           // what byte 0 and byte 255 become
 	ImageMean     []float64       `json:"image_mean,omitempty"`  // of the training data on that scale, per channel

@@ -74,6 +74,7 @@ Settings come from the defaults, then the preset, then flags.`,
 	f.StringVar(&o.network, "network", "", "`FILE.json` with (part of) a network configuration")
 	f.BoolVar(&o.dryRun, "dry-run", false, "print the complete settings as JSON and stop")
 	shown.bind(f)
+	sectionTrain(f)
 	c.RegisterFlagCompletionFunc("transfer", completeModel)
 	c.RegisterFlagCompletionFunc("preset", completeWith(presetNames()))
 	return c
@@ -101,6 +102,9 @@ func runTrain(ctx context.Context, u *ui, o trainOptions, typed *pflag.FlagSet) 
 	}
 	h, w, c := data.Size()
 	if err := errors.Join(wrong, s.fit(h, w, c, data.Labels())); err != nil {
+		return err
+	}
+	if err := s.checkOptions(typed, h, w, c); err != nil {
 		return err
 	}
 	if o.dryRun {

@@ -122,8 +122,9 @@ func (s *trainSettings) bind(f *pflag.FlagSet) {
 	images(&o.EMAHalfLife, "ema-halflife", "half-life of the weights' average, in images")
 	f.Float64Var(&o.EMARampup, "ema-rampup", o.EMARampup, "half-life at most this share of the images seen (negative = no limit)")
 	f.Var((*stdsValue)(&o.EMAStds), "ema-stds", "relative widths of two more averages, from which diffuse ema makes others, such as 0.05,0.1; none = keep no more")
-	f.Float64Var(&o.PMean, "p-mean", o.PMean, "mean of ln sigma in training")
-	f.Float64Var(&o.PStd, "p-std", o.PStd, "standard deviation of ln sigma in training")
+	bindObjective(f, &o.Objective)
+	f.Float64Var(&o.PMean, "p-mean", o.PMean, "mean of ln sigma in training, with --noise lognormal")
+	f.Float64Var(&o.PStd, "p-std", o.PStd, "standard deviation of ln sigma in training, with --noise lognormal")
 	f.Float64Var(&o.SigmaData, "sigma-data", o.SigmaData, "standard deviation of the pictures on the scale -1 to 1")
 	f.BoolVar(&o.Flip, "flip", o.Flip, "mirror pictures at random; pictures drawn later will be mirrored too")
 	f.Float64Var(&o.ClassDropout, "class-dropout", o.ClassDropout, "share of pictures shown without their class (for guidance)")
@@ -172,6 +173,7 @@ func (s *trainSettings) override(typed *pflag.FlagSet) error {
 func (s *trainSettings) fit(h, w, c, labels int) error {
 	n := &s.Network
 	n.Resolution, n.InChannels, n.OutChannels, n.LabelDim = max(h, w), c, c, labels
+	s.tellAugmentation()
 	if len(n.ChannelMult) == 0 {
 		n.ChannelMult = []int{1}
 		fits := func(levels int) bool {
