@@ -26,7 +26,7 @@ var layers = map[string]struct {
 	"distill":         {ours: []string{"checkpoint", "internal/kernel", "schedule", "tensor", "train"}},
 	"unet":            {ours: []string{"checkpoint", "schedule", "skiptune", "tensor"}},
 	"metric":          {ours: []string{"checkpoint", "imageio", "internal/kernel", "sampler", "tensor"}, foreign: []string{"gonum.org/v1/gonum"}},
-	"dataset":         {ours: []string{"checkpoint", "imageio"}, foreign: []string{"golang.org/x/image"}},
+	"dataset":         {ours: []string{"checkpoint", "imageio"}, foreign: []string{"github.com/parquet-go/parquet-go"}},
 	"imageio":         {ours: []string{"checkpoint"}, foreign: []string{"golang.org/x/image"}},
 	"checkpoint":      {foreign: []string{"golang.org/x/sys"}},
 	"tensor":          {ours: []string{"internal/kernel"}},
