@@ -19,6 +19,7 @@ type Trainer struct {
 	Images  int64   // images shown so far
 	Adam    *Optimizer
 
+	powers []powerEMA // further averages, see Options.EMAStds
 	loader *Loader
 	lossOf *Loss
 	loss   []float64     // per image of the batch
@@ -72,6 +73,7 @@ func NewTrainer(o Options, net, ema Network, data dataset.Dataset) (*Trainer, er
 	}
 	t := &Trainer{Options: o, Net: net, EMA: ema, Adam: opt, loader: loader, lossOf: lossOf,
 		loss: make([]float64, o.Batch), seed: make([]float32, o.Batch*loader.h*loader.w*loader.c)}
+	t.powers = o.newPowers(opt.Data())
 	t.parts = make([][][]float32, (o.Batch-1)/o.microbatch()+1)
 	for u := range t.parts {
 		for _, w := range opt.Weights {
@@ -115,6 +117,7 @@ func (t *Trainer) Step() (StepResult, error) {
 	}
 	r.Loss /= float64(o.Batch * t.loader.h * t.loader.w * t.loader.c)
 	t.Adam.Step(t.grad, r.LR, scale, r.EMABeta)
+	t.averagePowers(t.Images)
 	t.Images += int64(o.Batch)
 	return r, nil
 }

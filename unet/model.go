@@ -31,7 +31,19 @@ type Card struct {
 	License       string          `json:"license,omitempty"`     // of weights and data
 	ImagesTrained int64           `json:"images_trained,omitempty"`
 
-	Discrete *schedule.Trained `json:"discrete,omitempty"` // of preconditioning "discrete"
+	Discrete  *schedule.Trained `json:"discrete,omitempty"`  // of preconditioning "discrete"
+	Diffusers *DiffusersOrigin  `json:"diffusers,omitempty"` // of a model that came from diffusers
+	Sampling  *Sampling         `json:"sampling,omitempty"`  // how pictures are drawn unless one asks for something else
+}
+
+// Sampling is how the pictures of a model are best drawn, spelled as the flags of "diffuse sample".
+type Sampling struct {
+	Sampler  string  `json:"sampler"`
+	Steps    int     `json:"steps"`
+	SigmaMin float64 `json:"sigma_min"`
+	SigmaMax float64 `json:"sigma_max"`
+	Rho      float64 `json:"rho"`
+	Few      bool    `json:"few,omitempty"` // a student of few evaluations: SigmaMin only places the levels above it, the last of which ends at 0
 }
 
 // Preconditioning returns what Precond names.

@@ -96,6 +96,7 @@ type trainingCard struct {
 	Scaled  bool           `json:"scaled,omitempty"` // pictures were scaled and cropped
 	Split   string         `json:"split,omitempty"`  // part of the data set
 	Options *train.Options `json:"options,omitempty"`
+	EMAStd  float64        `json:"ema_std,omitempty"` // relative standard deviation of a reconstructed average
 }
 
 // snapshot saves the averaged weights as a model file.
