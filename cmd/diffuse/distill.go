@@ -67,8 +67,9 @@ about its training (sigma-data, p-mean, p-std), then the preset, then flags.`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if o.jobs != "" {
 				var others []string
-				c.NonInheritedFlags().Visit(func(f *pflag.Flag) {
-					if f.Name != "jobs" {
+				own := c.NonInheritedFlags()
+				c.Flags().Visit(func(f *pflag.Flag) {
+					if f.Name != "jobs" && own.Lookup(f.Name) != nil {
 						others = append(others, f.Name)
 					}
 				})
