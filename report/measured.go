@@ -80,8 +80,8 @@ type validationLine struct {
 	Images float64  `json:"images"`
 	Loss   *float64 `json:"loss"`
 	Bins   []struct {
-		Lo   float64  `json:"sigma_lo"`
-		Hi   float64  `json:"sigma_hi"`
+		Lo   float64  `json:"sigma_min"`
+		Hi   float64  `json:"sigma_max"`
 		Loss *float64 `json:"loss"` // null: no picture had such a level
 	} `json:"bins"`
 }

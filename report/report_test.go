@@ -45,8 +45,8 @@ func fixture(t testing.TB, name string) string {
 		`{"tick":3,"nimg":3000,"evaluation":{"reference":"real","features":"fashion","pictures":200,"metrics":{"fd-fashion":{"value":7.5},"accuracy":{"value":0.25}},"per_class":{"bag":9.25}}}`+"\n"+
 			`{"tick":6,"nimg":6000,"evaluation":{"reference":"real","features":"fashion","pictures":200,"metrics":{"fd-fashion":{"value":2.5},"accuracy":{"value":0.5}},"per_class":{"bag":3.125}}}`+"\n")
 	put(t, dir, "validation.jsonl",
-		`{"tick":3,"images":3000,"loss":0.5,"bins":[{"sigma_lo":0.01,"sigma_hi":1,"loss":0.4},{"sigma_lo":1,"sigma_hi":100,"loss":0.6}]}`+"\n"+
-			`{"tick":6,"images":6000,"loss":0.3,"bins":[{"sigma_lo":0.01,"sigma_hi":1,"loss":0.2},{"sigma_lo":1,"sigma_hi":100,"loss":null}]}`+"\n")
+		`{"tick":3,"nimg":3000,"loss":0.5,"bins":[{"sigma_min":0.01,"sigma_max":1,"loss":0.4},{"sigma_min":1,"sigma_max":100,"loss":0.6}]}`+"\n"+
+			`{"tick":6,"nimg":6000,"loss":0.3,"bins":[{"sigma_min":0.01,"sigma_max":1,"loss":0.2},{"sigma_min":1,"sigma_max":100,"loss":null}]}`+"\n")
 	put(t, dir, "eval.jsonl", `{"samples":"snapshot","reference":"real","metrics":{"kid":{"value":0.01,"std":0.002}},"time":"2026-01-02T03:04:05Z"}`+"\n")
 	put(t, dir, "sessions.jsonl", `{"nimg":0,"time":"2026-01-02T03:04:05Z","version":"v1.2.3","go":"go1.26","system":"linux/amd64","kernels":"avx2","threads":4}`+"\n")
 	for _, images := range []int{2000, 4000, 6000} {
@@ -323,7 +323,7 @@ func TestState(t *testing.T) {
 	for log, want := range map[string]string{
 		"      5000  tick 5\n":                            "running",
 		"      5000  interrupted\n":                       "interrupted",
-		"      5000  training stopped: disk full\n":       "failed",
+		"      5000  the run stopped: disk full\n":        "failed",
 		"      5000  interrupted\n      5000  resumed: 5": "running",
 	} {
 		dir := fixture(t, "run")
@@ -397,7 +397,7 @@ func TestLong(t *testing.T) {
 
 // FuzzPage: no bytes in a run folder break the page or its data.
 func FuzzPage(f *testing.F) {
-	f.Add(`{"options":{"duration":1}}`, `{"nimg":1,"loss":1}`+"\n", `{"nimg":1,"evaluation":{"metrics":{"fd":{"value":1}}}}`+"\n", `{"images":1,"loss":1,"bins":[{"sigma_lo":0,"sigma_hi":1,"loss":0}]}`+"\n", "1  tick\n")
+	f.Add(`{"options":{"duration":1}}`, `{"nimg":1,"loss":1}`+"\n", `{"nimg":1,"evaluation":{"metrics":{"fd":{"value":1}}}}`+"\n", `{"images":1,"loss":1,"bins":[{"sigma_min":0,"sigma_max":1,"loss":0}]}`+"\n", "1  tick\n")
 	f.Add(`[]`, `{"images":1e15,"loss":1e100}`+"\n"+`{"images":1e15,"loss":-1e100}`+"\n", "null\n", "{}\n", "")
 	f.Add(`"x"`, `{"images":1,"loss":1e99}`+"\n"+`{"images":2,"loss":1.0000000000000002e99}`+"\n", "", "", "\xff")
 	f.Fuzz(func(t *testing.T, options, stats, metrics, validation, log string) {
