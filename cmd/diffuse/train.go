@@ -40,10 +40,11 @@ file (arr_0, and arr_1 for classes), or a folder of pictures whose sub-folders a
 classes.
 
 RUN becomes the folder of the run: options.json, log.txt, stats.jsonl (a line a
-tick), pictures-*.png (what the averaged weights draw), snapshot-*.safetensors
-(models to sample from) and checkpoint.safetensors. An existing run is only
-touched with --resume, which continues it with the settings it has and ends with
-the same bytes as a run that was never stopped; where there is no run yet,
+tick), sessions.jsonl (which program on what machine), pictures-*.png (what the
+averaged weights draw), snapshot-*.safetensors (models to sample from) and
+checkpoint.safetensors; "diffuse report RUN" makes a page of it. An existing run is
+only touched with --resume, which continues it with the settings it has and ends
+with the same bytes as a run that was never stopped; where there is no run yet,
 --resume starts one. Ctrl-C writes a checkpoint first.
 
 With --eval-ref the averaged weights are measured at snapshots as "diffuse eval"
@@ -285,6 +286,7 @@ func trainRun(ctx context.Context, u *ui, o trainOptions, s *trainSettings, data
 	if run.Images >= s.Options.Duration && !run.Owes() {
 		return w.already(dir, run.Images)
 	}
+	recordSession(u, dir, run.Images)
 	w.start(float64(run.Images))
 	err = run.Train(ctx)
 	w.bar.finish()
