@@ -27,6 +27,15 @@ func outline(c Config) *Net {
 	return build(c, nil, func(shape ...int) *tensor.Tensor { return &tensor.Tensor{Shape: shape} })
 }
 
+// Outline returns a network of a configuration whose parameters have names and shapes but no values, so that it can be
+// described, not evaluated. It reports what is wrong with an impossible configuration.
+func Outline(c Config) (*Net, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	return outline(c), nil
+}
+
 // Parameters returns how many trained parameters a network of this
 // configuration, which must be valid, has. No network is made.
 func (c Config) Parameters() int {
@@ -259,7 +268,7 @@ func (b *builder) heads(channels int, wanted bool) int {
 func (b *builder) block(name string, cin, cout int, r resampling, heads int) block {
 	n := b.net
 	song := n.ModelType == "song"
-	k := block{out: cout, heads: heads, adaptive: !song, scale: 1, dropout: n.dropoutAt(b.resolution(b.level))}
+	k := block{out: cout, heads: heads, adaptive: !song, scale: 1, dropout: n.DropoutAt(b.resolution(b.level))}
 	if song {
 		k.scale = math.Sqrt2 / 2
 	}

@@ -124,12 +124,28 @@ func (c Config) joinsAt(level int) int {
 	return 1
 }
 
-// dropoutAt returns the dropout of blocks at a level of the given resolution.
-func (c Config) dropoutAt(side int) float64 {
+// DropoutAt returns the probability of dropout in blocks at the level of a resolution, as levels are named.
+func (c Config) DropoutAt(side int) float64 {
 	if c.DropoutResolution > 0 && side > c.DropoutResolution {
 		return 0
 	}
 	return c.Dropout
+}
+
+// Heads returns the attention heads of every block that has some, by the block's name, such as dec.8x8_in0.
+func (n *Net) Heads() map[string]int {
+	heads := map[string]int{}
+	for _, part := range [][]stage{n.encoder, n.decoder} {
+		for i := range part {
+			switch s := &part[i]; {
+			case s.transformer != nil:
+				heads[s.name] = s.transformer.heads
+			case s.heads > 0:
+				heads[s.name] = s.heads
+			}
+		}
+	}
+	return heads
 }
 
 // firstOp names what shrinks the picture.

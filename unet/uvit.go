@@ -75,7 +75,7 @@ func (n *layerNorm) forward(t *tensor.Tape, x, e *tensor.Tensor, from int) *tens
 func (b *builder) transformer(name string, channels int, first bool) *transformer {
 	n := b.net
 	v := n.UViT
-	k := &transformer{channels: channels, heads: channels / v.HeadChannels, dropout: n.dropoutAt(b.resolution(b.level))}
+	k := &transformer{channels: channels, heads: channels / v.HeadChannels, dropout: n.DropoutAt(b.resolution(b.level))}
 	switch {
 	case v.Positions == RotaryPositions:
 		k.rope = v.RopeBase
