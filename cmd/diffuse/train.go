@@ -72,7 +72,7 @@ Settings come from the defaults, then the preset, then flags.`,
 	f.BoolVar(&o.list, "list-presets", false, "print the presets and stop")
 	f.StringVar(&o.transfer, "transfer", "", "start from the weights of a `MODEL`, where names and shapes agree")
 	f.StringVar(&o.network, "network", "", "`FILE.json` with (part of) a network configuration")
-	f.BoolVar(&o.dryRun, "dry-run", false, "print the complete settings as JSON and stop")
+	f.BoolVar(&o.dryRun, "dry-run", false, "print the complete settings and what each level of the network costs, and stop")
 	shown.bind(f)
 	sectionTrain(f)
 	c.RegisterFlagCompletionFunc("transfer", completeModel)
@@ -108,7 +108,7 @@ func runTrain(ctx context.Context, u *ui, o trainOptions, typed *pflag.FlagSet) 
 		return err
 	}
 	if o.dryRun {
-		return u.result(s)
+		return showPlan(u, s)
 	}
 	return trainRun(ctx, u, o, s, data, resuming)
 }
@@ -186,6 +186,12 @@ func (o *trainOptions) settings(typed *pflag.FlagSet, resuming bool) (*trainSett
 	if typed.Changed("model-type") && !resuming {
 		kind := typed.Lookup("model-type").Value.String()
 		s.Network = unet.DefaultConfig(kind)
+		if kind == "uvit" { // the pictures' size decides
+			s.Network.ChannelMult = nil
+		}
+	}
+	if err := conflict(typed, "first-op", "patch-size"); err != nil {
+		return nil, err
 	}
 	if o.network != "" {
 		if err := readNetwork(o.network, &s.Network); err != nil {
