@@ -130,7 +130,7 @@ func (o *trainOptions) wrong(s *trainSettings, typed *pflag.FlagSet, resuming bo
 	if resuming && o.transfer != "" {
 		all = append(all, usagef("--transfer: the run in %s has weights already", o.out))
 	}
-	all = append(all, s.Eval.check(typed))
+	all = append(all, s.Eval.check(typed), conflict(typed, "first-op", "patch-size"))
 	if err := s.Options.Validate(); err != nil {
 		all = append(all, usageError{err})
 	}
@@ -189,9 +189,6 @@ func (o *trainOptions) settings(typed *pflag.FlagSet, resuming bool) (*trainSett
 		if kind == "uvit" { // the pictures' size decides
 			s.Network.ChannelMult = nil
 		}
-	}
-	if err := conflict(typed, "first-op", "patch-size"); err != nil {
-		return nil, err
 	}
 	if o.network != "" {
 		if err := readNetwork(o.network, &s.Network); err != nil {
