@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 
 	"diffuse/checkpoint"
@@ -56,11 +55,7 @@ func describeModel(kind string, m *unet.Model, tensors map[string]*checkpoint.Te
 	if len(m.Training) > 0 {
 		f.fact("training", "%s", string(m.Training))
 	}
-	f.table = [][]string{{"level", "parameters", "share", "GFLOP", "share"}}
-	for _, l := range cost.Levels {
-		f.table = append(f.table, []string{l.Level, strconv.Itoa(l.Parameters), percent(float64(l.Parameters), float64(cost.Parameters)),
-			fmt.Sprintf("%.4f", l.GFLOP), percent(l.GFLOP, cost.GFLOP)})
-	}
+	f.table = costTable(cost)
 	f.value = map[string]any{"card": m.Card, "cost": cost, "skips": m.Net.Skips(), "stored_as": sortedKeys(types)}
 	return f
 }
