@@ -22,7 +22,8 @@ func DefaultTrained() Trained {
 	return Trained{NumTrainTimesteps: 1000, BetaStart: 1e-4, BetaEnd: 0.02, BetaSchedule: "linear", PredictionType: "epsilon"}
 }
 
-// Table returns the noise levels of the steps. Schedules whose levels do not rise, or that end without any signal, are errors.
+// Table returns the noise levels of the steps. Schedules whose levels do not rise, or that end without any signal but for ZeroSNR, which makes the last
+// level infinite, are errors.
 func (d Trained) Table() (Table, error) {
 	betas, err := d.betas()
 	if err != nil {
@@ -40,13 +41,7 @@ func (d Trained) Table() (Table, error) {
 	if err != nil {
 		return Table{}, fmt.Errorf("schedule: %w", err)
 	}
-	last := len(betas) - 1
-	if d.ZeroSNR {
-		if table.Sigma[last] = pureNoise; !(table.Sigma[last-1] < pureNoise) {
-			return Table{}, fmt.Errorf("schedule: the level of step %d is above that of pure noise", last-1)
-		}
-	}
-	if math.IsInf(table.Sigma[last], 0) {
+	if last := len(betas) - 1; math.IsInf(table.Sigma[last], 0) && !d.ZeroSNR {
 		return Table{}, fmt.Errorf("schedule: no signal is left at step %d", last)
 	}
 	return table, nil
@@ -91,11 +86,16 @@ func (d Trained) Precond() (Precond, error) {
 	default:
 		return Precond{}, fmt.Errorf("schedule: prediction_type %q is unknown; known are epsilon, sample, v_prediction", d.PredictionType)
 	}
+	last := len(table.Sigma) - 1
 	return Precond{
-		Name: "discrete", SigmaMin: table.Sigma[0], SigmaMax: table.Sigma[len(table.Sigma)-1],
+		Name: "discrete", SigmaMin: table.Sigma[0], SigmaMax: min(table.Sigma[last], pureNoise),
 		Scaling: func(s float64) (float64, float64, float64, float64) {
 			skip, out := mix(s)
-			return skip, out, 1 / math.Sqrt(s*s+1), table.Timestep(s)
+			step := table.Timestep(s)
+			if d.ZeroSNR && s == pureNoise { // which lies below the level of the step before
+				step = float64(last)
+			}
+			return skip, out, 1 / math.Sqrt(s*s+1), step
 		},
 	}, nil
 }
