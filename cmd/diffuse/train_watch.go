@@ -20,7 +20,7 @@ type trainee struct{ unet.Denoiser }
 
 // trainable wraps net with EDM's preconditioning.
 func trainable(s *trainSettings, net *unet.Net) trainee {
-	return trainee{unet.Denoiser{Net: net, Precond: schedule.EDM(s.Options.SigmaData)}}
+	return trainee{unet.Denoiser{Net: net, Precond: schedule.EDM(s.Options.SigmaData), CheckpointBlocks: s.Options.CheckpointBlocks}}
 }
 
 var _ train.Network = trainee{}
