@@ -102,10 +102,7 @@ func runTrain(ctx context.Context, u *ui, o trainOptions, typed *pflag.FlagSet) 
 		return errors.Join(err, wrong)
 	}
 	h, w, c := data.Size()
-	if err := errors.Join(wrong, s.fit(h, w, c, data.Labels())); err != nil {
-		return err
-	}
-	if err := s.checkOptions(typed, h, w, c); err != nil {
+	if err := errors.Join(wrong, s.fit(h, w, c, data.Labels()), s.checkLoss(h, w, c)); err != nil {
 		return err
 	}
 	if o.dryRun {
@@ -132,6 +129,7 @@ func (o *trainOptions) wrong(s *trainSettings, typed *pflag.FlagSet, resuming bo
 		all = append(all, usagef("--transfer: the run in %s has weights already", o.out))
 	}
 	all = append(all, s.Eval.check(typed), conflict(typed, "first-op", "patch-size"))
+	all = append(all, s.objectiveConflicts(typed)...)
 	if err := s.Options.Validate(); err != nil {
 		all = append(all, usageError{err})
 	}
