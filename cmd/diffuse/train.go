@@ -73,7 +73,7 @@ Settings come from the defaults, then the preset, then flags.`,
 	f.BoolVar(&o.list, "list-presets", false, "print the presets and stop")
 	f.StringVar(&o.transfer, "transfer", "", "start from the weights of a `MODEL`, where names and shapes agree")
 	f.StringVar(&o.network, "network", "", "`FILE.json` with (part of) a network configuration")
-	f.BoolVar(&o.dryRun, "dry-run", false, "print the complete settings as JSON and stop")
+	f.BoolVar(&o.dryRun, "dry-run", false, "print the complete settings and what each level of the network costs, and stop")
 	shown.bind(f)
 	sectionTrain(f)
 	c.RegisterFlagCompletionFunc("transfer", completeModel)
@@ -109,7 +109,7 @@ func runTrain(ctx context.Context, u *ui, o trainOptions, typed *pflag.FlagSet) 
 		return err
 	}
 	if o.dryRun {
-		return u.result(s)
+		return showPlan(u, s)
 	}
 	return trainRun(ctx, u, o, s, data, resuming)
 }
@@ -131,7 +131,7 @@ func (o *trainOptions) wrong(s *trainSettings, typed *pflag.FlagSet, resuming bo
 	if resuming && o.transfer != "" {
 		all = append(all, usagef("--transfer: the run in %s has weights already", o.out))
 	}
-	all = append(all, s.Eval.check(typed))
+	all = append(all, s.Eval.check(typed), conflict(typed, "first-op", "patch-size"))
 	if err := s.Options.Validate(); err != nil {
 		all = append(all, usageError{err})
 	}
@@ -187,6 +187,9 @@ func (o *trainOptions) settings(typed *pflag.FlagSet, resuming bool) (*trainSett
 	if typed.Changed("model-type") && !resuming {
 		kind := typed.Lookup("model-type").Value.String()
 		s.Network = unet.DefaultConfig(kind)
+		if kind == "uvit" { // the pictures' size decides
+			s.Network.ChannelMult = nil
+		}
 	}
 	if o.network != "" {
 		if err := readNetwork(o.network, &s.Network); err != nil {
