@@ -59,7 +59,10 @@ func (r *Report) overview() grid {
 	}))
 	g.add("Data", r.each((*Run).dataWords))
 	for _, c := range r.Charts {
-		if c.Over == "images" && (c.Group == groupQuality || c.Group == groupLoss) || c.ID == "images_per_sec" || c.ID == "peak_memory_bytes" {
+		switch {
+		case c.ID == "images_per_sec":
+			g.add(c.Title+", median", c.medians(len(r.Runs)))
+		case c.Group == groupQuality, c.Group == groupLoss, c.ID == "peak_memory_bytes":
 			g.add(c.Title, c.words(len(r.Runs)))
 		}
 	}
@@ -80,6 +83,16 @@ func (c *Chart) words(runs int) []string {
 			last += fmt.Sprintf(" (best %s at %s)", short(best), short(s.X[at]))
 		}
 		cells[s.Run] = last
+	}
+	return cells
+}
+
+// medians are the middle values of each run's curve.
+func (c *Chart) medians(runs int) []string {
+	cells := make([]string, runs)
+	for _, s := range c.Series {
+		sorted := slices.Sorted(slices.Values(s.Y))
+		cells[s.Run] = short(sorted[len(sorted)/2]) + " " + c.Unit
 	}
 	return cells
 }
