@@ -59,7 +59,10 @@ func (b *bencher) training(m benchedModel) {
 		return
 	}
 	o := train.DefaultOptions()
-	o.Batch, o.Microbatch = trainBatch, max(1, trainBatch/b.threads())
+	o.Batch, o.Microbatch, o.CheckpointBlocks = trainBatch, max(1, trainBatch/b.threads()), m.CheckpointBlocks
+	if o.CheckpointBlocks { // one pass after the other, on all processors
+		o.Microbatch = 4
+	}
 	ema := m.Denoiser
 	ema.Net = average
 	trainer, err := train.NewTrainer(o, trainee{Denoiser: m.Denoiser}, trainee{Denoiser: ema}, noisePictures{m})

@@ -111,6 +111,7 @@ func (s *trainSettings) bind(f *pflag.FlagSet) {
 	images(&o.Duration, "duration", "images to show in all, such as 200k or 5M")
 	f.IntVar(&o.Batch, "batch", o.Batch, "images per step")
 	f.IntVar(&o.Microbatch, "microbatch", o.Microbatch, "images that one processor computes at a time (0 = at most 16, for the cache)")
+	f.BoolVar(&o.CheckpointBlocks, "checkpoint-blocks", o.CheckpointBlocks, "much less memory for a third more time: keep what blocks return, compute what is inside them again")
 	f.Float64Var(&o.LR, "lr", o.LR, "learning rate")
 	images(&o.LRRampup, "lr-rampup", "images over which the learning rate rises from 0")
 	f.StringVar(&o.LRDecay, "lr-decay", o.LRDecay, "how the learning rate ends: none, cosine or linear")
