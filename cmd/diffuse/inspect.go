@@ -108,6 +108,9 @@ func inspect(arg string) (*finding, error) {
 	if info.IsDir() {
 		return inspectFolder(arg)
 	}
+	if unet.IsUNet2D(arg) {
+		return inspectDiffusers(arg)
+	}
 	f, err := os.Open(arg)
 	if err != nil {
 		return nil, err
@@ -157,7 +160,7 @@ func orNone(s string) string {
 // inspectFolder tells a training run from a model of diffusers and from a data set.
 func inspectFolder(dir string) (*finding, error) {
 	o, setup, err := train.ReadOptions(dir)
-	if errors.Is(err, fs.ErrNotExist) && unet.UNet2DFolder(dir) != "" {
+	if errors.Is(err, fs.ErrNotExist) && unet.IsUNet2D(dir) {
 		return inspectDiffusers(dir)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
