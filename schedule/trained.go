@@ -11,9 +11,10 @@ type Trained struct {
 	NumTrainTimesteps int       `json:"num_train_timesteps"`
 	BetaStart         float64   `json:"beta_start"`
 	BetaEnd           float64   `json:"beta_end"`
-	BetaSchedule      string    `json:"beta_schedule"`           // "linear", "scaled_linear", "sigmoid" or "squaredcos_cap_v2"
-	TrainedBetas      []float64 `json:"trained_betas,omitempty"` // in place of the four above
-	PredictionType    string    `json:"prediction_type"`         // what the network returns: "epsilon", "sample" or "v_prediction"
+	BetaSchedule      string    `json:"beta_schedule"`            // "linear", "scaled_linear", "sigmoid" or "squaredcos_cap_v2"
+	TrainedBetas      []float64 `json:"trained_betas,omitempty"`  // in place of the four above
+	PredictionType    string    `json:"prediction_type"`          // what the network returns: "epsilon", "sample" or "v_prediction"
+	TimestepScale     float64   `json:"timestep_scale,omitempty"` // the network's label is the step times this; 0 = 1
 }
 
 // DefaultTrained returns DDPM's schedule, which is what diffusers' schedulers take for absent settings.
@@ -81,11 +82,18 @@ func (d Trained) Precond() (Precond, error) {
 	default:
 		return Precond{}, fmt.Errorf("schedule: prediction_type %q is unknown; known are epsilon, sample, v_prediction", d.PredictionType)
 	}
+	scale := d.TimestepScale
+	if scale == 0 {
+		scale = 1
+	}
+	if !(scale > 0 && scale < 1e6) {
+		return Precond{}, fmt.Errorf("schedule: timestep_scale is %g, want a positive number", scale)
+	}
 	return Precond{
 		Name: "discrete", SigmaMin: table.Sigma[0], SigmaMax: table.Sigma[len(table.Sigma)-1],
 		Scaling: func(s float64) (float64, float64, float64, float64) {
 			skip, out := mix(s)
-			return skip, out, 1 / math.Sqrt(s*s+1), table.Timestep(s)
+			return skip, out, 1 / math.Sqrt(s*s+1), scale * table.Timestep(s)
 		},
 	}, nil
 }

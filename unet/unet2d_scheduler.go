@@ -47,6 +47,9 @@ func (m *Model) makeScheduler() (map[string]any, error) {
 	default:
 		return nil, fmt.Errorf("%w: no scheduler there has the preconditioning %q", ErrNotUNet2D, m.Precond)
 	}
+	if trained.TimestepScale != 0 && trained.TimestepScale != 1 {
+		return nil, fmt.Errorf("%w: its embedding gets timesteps times %g, there as they are", ErrNotUNet2D, trained.TimestepScale)
+	}
 	c := map[string]any{"_class_name": "DDIMScheduler", "clip_sample": false,
 		"num_train_timesteps": trained.NumTrainTimesteps, "beta_start": trained.BetaStart, "beta_end": trained.BetaEnd,
 		"beta_schedule": trained.BetaSchedule, "trained_betas": nil, "prediction_type": trained.PredictionType}
