@@ -11,10 +11,11 @@ type Trained struct {
 	NumTrainTimesteps int       `json:"num_train_timesteps"`
 	BetaStart         float64   `json:"beta_start"`
 	BetaEnd           float64   `json:"beta_end"`
-	BetaSchedule      string    `json:"beta_schedule"`            // "linear", "scaled_linear", "sigmoid" or "squaredcos_cap_v2"
-	TrainedBetas      []float64 `json:"trained_betas,omitempty"`  // in place of the four above
-	PredictionType    string    `json:"prediction_type"`          // what the network returns: "epsilon", "sample" or "v_prediction"
-	TimestepScale     float64   `json:"timestep_scale,omitempty"` // the network's label is the step times this; 0 = 1
+	BetaSchedule      string    `json:"beta_schedule"`                    // "linear", "scaled_linear", "sigmoid" or "squaredcos_cap_v2"
+	TrainedBetas      []float64 `json:"trained_betas,omitempty"`          // in place of the four above
+	PredictionType    string    `json:"prediction_type"`                  // what the network returns: "epsilon", "sample" or "v_prediction"
+	ZeroSNR           bool      `json:"rescale_betas_zero_snr,omitempty"` // no signal at the last step, whose level stands as 4096 (arXiv 2305.08891)
+	TimestepScale     float64   `json:"timestep_scale,omitempty"`         // the network's label is the step times this; 0 = 1
 }
 
 // DefaultTrained returns DDPM's schedule, which is what diffusers' schedulers take for absent settings.
@@ -33,11 +34,20 @@ func (d Trained) Table() (Table, error) {
 			return Table{}, fmt.Errorf("schedule: beta of step %d is %g, want it between 0 and 1", t, b)
 		}
 	}
+	if d.ZeroSNR {
+		betas = rescaleZeroSNR(betas, exactly)
+	}
 	table, err := NewTable(betas)
 	if err != nil {
 		return Table{}, fmt.Errorf("schedule: %w", err)
 	}
-	if last := len(betas) - 1; math.IsInf(table.Sigma[last], 0) {
+	last := len(betas) - 1
+	if d.ZeroSNR {
+		if table.Sigma[last] = pureNoise; !(table.Sigma[last-1] < pureNoise) {
+			return Table{}, fmt.Errorf("schedule: the level of step %d is above that of pure noise", last-1)
+		}
+	}
+	if math.IsInf(table.Sigma[last], 0) {
 		return Table{}, fmt.Errorf("schedule: no signal is left at step %d", last)
 	}
 	return table, nil

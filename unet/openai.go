@@ -40,8 +40,7 @@ func ReadOpenAI(f *checkpoint.File, arch string) (*Model, error) {
 	if tensors, err = outline(c).fromUNet2D(tensors); err != nil {
 		return nil, err
 	}
-	m := &Model{Net: empty(c), Card: Card{Config: c, Precond: "discrete", Discrete: flags.schedule(), SigmaData: 0.5, ImageRange: [2]float64{-1, 1},
-		Description: "network of improved-diffusion or guided-diffusion"}}
+	m := &Model{Net: empty(c), Card: flags.card(c)}
 	if name != "" {
 		m.Description = openAIPublished[name].about
 	}
@@ -168,6 +167,20 @@ func (s openAIShape) config(f openAIFlags) (Config, error) {
 	}
 	c.UNet2D = u
 	return c, c.Validate()
+}
+
+// card describes the network, whose preconditioning follows from the flags.
+func (f openAIFlags) card(c Config) Card {
+	card := Card{Config: c, SigmaData: 0.5, ImageRange: [2]float64{-1, 1}}
+	switch f.mode {
+	case "":
+		card.Precond, card.Discrete, card.Description = "discrete", f.schedule(), "network of improved-diffusion or guided-diffusion"
+	case "edm":
+		card.Precond, card.SigmaRange, card.Description = "consistency", &[2]float64{0, 80}, "EDM of consistency_models"
+	default:
+		card.Precond, card.SigmaRange, card.Description = "consistency", &[2]float64{0.002, 80}, "consistency model of consistency_models"
+	}
+	return card
 }
 
 // schedule is the process that the network was trained on.

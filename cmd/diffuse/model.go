@@ -26,20 +26,22 @@ import (
 
 // A model is anything that can denoise: a network from a file, a run folder or the zoo, or an analytic mixture.
 type model struct {
-	path     string // its file, "" if embedded
-	name     string // what pictures' metadata say: a name, never a path
-	sha      string // first digits of the file's SHA-256
-	channels int
-	height   int
-	width    int
-	labels   int      // number of classes, 0 = unconditional
-	classes  []string // their names; may be empty although labels is not 0
-	low      float64  // the value that byte 0 stands for
-	high     float64  // the value that byte 255 stands for
-	precond  schedule.Precond
-	defaults zoo.Entry   // settings where the user gives none
-	net      *unet.Model // nil for an analytic model
-	gmm      *sampler.GMM
+	path      string // its file, "" if embedded
+	name      string // what pictures' metadata say: a name, never a path
+	sha       string // first digits of the file's SHA-256
+	channels  int
+	height    int
+	width     int
+	labels    int      // number of classes, 0 = unconditional
+	classes   []string // their names; may be empty although labels is not 0
+	low       float64  // the value that byte 0 stands for
+	high      float64  // the value that byte 255 stands for
+	precond   schedule.Precond
+	defaults  zoo.Entry         // settings where the user gives none
+	suited    map[string]string // values of other flags of sample, likewise
+	scheduler string            // the class of diffusers' that these come from, "" for none
+	net       *unet.Model       // nil for an analytic model
+	gmm       *sampler.GMM
 }
 
 // modelHelp explains the MODEL argument in help texts.
@@ -144,11 +146,17 @@ func fromNetwork(net *unet.Model) (*model, error) {
 	if json.Unmarshal(net.Training, &trained) == nil && c.CheckSize(trained.Height, trained.Width) == nil {
 		size = trained
 	}
-	return &model{
+	m := &model{
 		channels: c.InChannels, height: size.Height, width: size.Width,
 		labels: c.LabelDim, classes: net.Classes, low: net.ImageRange[0], high: net.ImageRange[1],
 		precond: p, defaults: edmSettings(), net: net,
-	}, nil
+	}
+	s, err := net.Scheduler()
+	if err == nil && net.Diffusers != nil {
+		m.defaults, m.suited = schedulerSettings(s, m)
+		m.scheduler = s.Class
+	}
+	return m, err
 }
 
 func analyticModel(path string) (*model, error) {

@@ -45,6 +45,9 @@ func (o *sampleOptions) plan(u *ui, modelArg string) (*samplePlan, error) {
 
 // planDrawing resolves what is drawn, and how.
 func (o *sampleOptions) planDrawing(u *ui, m *model) (*samplePlan, error) {
+	if err := o.adopt(m); err != nil {
+		return nil, err
+	}
 	p := &samplePlan{drawing: drawing{model: m}, batch: o.batch, outdir: o.outdir, npz: o.npz, trace: o.trace, picture: o.picture, scale: o.scale,
 		animate: o.animate, animateShow: o.animateShow, preview: o.preview, skipExisting: o.skipExisting, noMetadata: o.noMetadata, flags: o.drawing}
 	for _, step := range []func(*samplePlan) error{o.planSolver, o.planSkips, o.planGuidance, o.planThreshold} {
