@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 
 	"diffuse/checkpoint"
 	"diffuse/train"
@@ -359,7 +358,7 @@ func (r record) compatible(now record) error {
 		return err
 	}
 	if len(d) > 0 {
-		return fmt.Errorf("the run was started with other options: %s", strings.Join(d, "; "))
+		return &train.Changed{Changes: d}
 	}
 	return nil
 }

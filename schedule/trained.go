@@ -23,7 +23,8 @@ func DefaultTrained() Trained {
 	return Trained{NumTrainTimesteps: 1000, BetaStart: 1e-4, BetaEnd: 0.02, BetaSchedule: "linear", PredictionType: "epsilon"}
 }
 
-// Table returns the noise levels of the steps. Schedules whose levels do not rise, or that end without any signal, are errors.
+// Table returns the noise levels of the steps. Schedules whose levels do not rise, or that end without any signal but for ZeroSNR, which makes the last
+// level infinite, are errors.
 func (d Trained) Table() (Table, error) {
 	betas, err := d.betas()
 	if err != nil {
@@ -41,13 +42,7 @@ func (d Trained) Table() (Table, error) {
 	if err != nil {
 		return Table{}, fmt.Errorf("schedule: %w", err)
 	}
-	last := len(betas) - 1
-	if d.ZeroSNR {
-		if table.Sigma[last] = pureNoise; !(table.Sigma[last-1] < pureNoise) {
-			return Table{}, fmt.Errorf("schedule: the level of step %d is above that of pure noise", last-1)
-		}
-	}
-	if math.IsInf(table.Sigma[last], 0) {
+	if last := len(betas) - 1; math.IsInf(table.Sigma[last], 0) && !d.ZeroSNR {
 		return Table{}, fmt.Errorf("schedule: no signal is left at step %d", last)
 	}
 	return table, nil
@@ -83,12 +78,12 @@ func (d Trained) Precond() (Precond, error) {
 	}
 	var mix func(s float64) (skip, out float64)
 	switch d.PredictionType {
-	case "epsilon": // D = x − s·F
-		mix = func(s float64) (float64, float64) { return 1, -s }
-	case "sample": // D = F
-		mix = func(float64) (float64, float64) { return 0, 1 }
-	case "v_prediction": // D = α·x_vp − σ_vp·F with α = 1/sqrt(s²+1) (Salimans & Ho 2022, appendix D)
-		mix = func(s float64) (float64, float64) { return 1 / (s*s + 1), -s / math.Sqrt(s*s+1) }
+	case "epsilon":
+		mix = epsMix
+	case "sample":
+		mix = x0Mix
+	case "v_prediction":
+		mix = vMix
 	default:
 		return Precond{}, fmt.Errorf("schedule: prediction_type %q is unknown; known are epsilon, sample, v_prediction", d.PredictionType)
 	}
@@ -99,11 +94,16 @@ func (d Trained) Precond() (Precond, error) {
 	if !(scale > 0 && scale < 1e6) {
 		return Precond{}, fmt.Errorf("schedule: timestep_scale is %g, want a positive number", scale)
 	}
+	last := len(table.Sigma) - 1
 	return Precond{
-		Name: "discrete", SigmaMin: table.Sigma[0], SigmaMax: table.Sigma[len(table.Sigma)-1],
+		Name: "discrete", SigmaMin: table.Sigma[0], SigmaMax: min(table.Sigma[last], pureNoise),
 		Scaling: func(s float64) (float64, float64, float64, float64) {
 			skip, out := mix(s)
-			return skip, out, 1 / math.Sqrt(s*s+1), scale * table.Timestep(s)
+			step := table.Timestep(s)
+			if d.ZeroSNR && s == pureNoise { // which lies below the level of the step before
+				step = float64(last)
+			}
+			return skip, out, 1 / math.Sqrt(s*s+1), scale * step
 		},
 	}, nil
 }

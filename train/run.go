@@ -15,7 +15,8 @@ import (
 // The hooks may be nil; they run between steps, and an error from one stops the run.
 type Job struct {
 	Options  Options
-	Setup    any // what else the result depends on (network, data set's path, …), stored in options.json; must turn into JSON
+	Setup    any    // what else the result depends on (network, data set's path, …), stored in options.json; must turn into JSON
+	Origin   string // where Net's present weights come from, for the log; empty: drawn at random
 	Net, EMA Network
 	Data     dataset.Dataset
 
@@ -29,6 +30,11 @@ type Job struct {
 	Evaluate      func(context.Context, Tick) (Evaluation, error)
 	EvaluateTicks int
 	Evaluation    any // how Evaluate measures, for options.json; must turn into JSON, may change when a run is resumed
+
+	// AllowChange, if it is not nil, is asked for each field of options.json (options.lr, data.images, setup.…) in which the job differs from the run
+	// that it resumes. If it agrees to all of them the run goes on as the job says: neither run's bytes, but a run. It should not agree
+	// to what gives the weights another meaning.
+	AllowChange func(field string) bool
 }
 
 // An Evaluation is what Job.Evaluate measured.
@@ -138,7 +144,7 @@ func vacant(dir string) error {
 // anew from the job's weights, which its maker must have made the same way. Lines of the journal from after the
 // checkpoint are dropped: those steps are done again. The job must be the one the run was started with, except that its
 // end, Duration and the decay of the learning rate, may change if no step so far depended on it; an error names the
-// options that differ. The folder is locked until Close of the Run; one that is locked already is a *[Locked].
+// options that differ ([*Changed]), but for those that Job.AllowChange takes. The folder is locked until Close of the Run; one that is locked already is a *[Locked].
 func Resume(dir string, job Job) (*Run, error) {
 	if _, err := readRecord(dir); err != nil { // no lock is left in a folder of another kind
 		return nil, fmt.Errorf("resuming: %w", err)
@@ -164,7 +170,7 @@ func resume(dir string, job Job, l *FolderLock) (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := was.compatible(now, 0); err != nil { // before the state is read: a clearer error than its tensors would give
+	if _, err := was.changes(now, 0, job.AllowChange); err != nil { // before the state is read: a clearer error than its tensors would give
 		return nil, fmt.Errorf("resuming %s: %w", dir, err)
 	}
 	t, err := NewTrainer(job.Options, job.Net, job.EMA, job.Data)
@@ -181,16 +187,25 @@ func resume(dir string, job Job, l *FolderLock) (*Run, error) {
 	} else if !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("resuming: %w", err)
 	}
-	if err := was.compatible(now, t.Images); err != nil {
+	changes, err := was.changes(now, t.Images, job.AllowChange)
+	if err != nil {
 		return nil, fmt.Errorf("resuming %s: %w", dir, err)
 	}
-	if was.Options != now.Options || !was.sameEvaluation(now) {
+	if len(changes) > 0 || was.Options != now.Options || !was.sameEvaluation(now) {
 		if err := now.write(dir); err != nil {
 			return nil, err
 		}
 	}
 	sweep(dir)
-	return open(dir, job, t, l, tot, saved, "resumed")
+	r, err := open(dir, job, t, l, tot, saved, "resumed")
+	if err != nil || len(changes) == 0 {
+		return r, err
+	}
+	if err := r.journal.say(t.Images, "with other options from here on: %s", list(changes)); err != nil {
+		r.journal.close()
+		return nil, err
+	}
+	return r, nil
 }
 
 // sweep removes half-written files that a killed run left behind (named by checkpoint.AtomicFile).
@@ -208,6 +223,9 @@ func open(dir string, job Job, t *Trainer, l *FolderLock, tot totals, saved int6
 	}
 	r := &Run{Dir: dir, Trainer: t, job: job, totals: tot, journal: j, lock: l, saved: saved}
 	err = j.say(t.Images, "%s: %d of %d images shown, batch %d, %d parameter tensors", how, t.Images, t.Options.Duration, t.Options.Batch, len(t.Adam.Names))
+	if err == nil && saved < 0 && job.Origin != "" {
+		err = j.say(t.Images, "initial weights: %s", job.Origin)
+	}
 	if err == nil && saved < 0 {
 		err = r.checkpoint()
 	}
@@ -290,6 +308,11 @@ func (r *Run) tick(s StepResult, last bool) error {
 	if r.job.Snapshot != nil && due(r.Options.SnapshotTicks) {
 		if err := r.job.Snapshot(t); err != nil {
 			return fmt.Errorf("saving a snapshot after %d images: %w", r.Images, err)
+		}
+	}
+	if len(r.powers) > 0 && due(r.Options.SnapshotTicks) {
+		if err := r.writePowers(t.Path(powerStem, ".safetensors")); err != nil {
+			return err
 		}
 	}
 	if due(r.Options.CheckpointTicks) {

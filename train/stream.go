@@ -10,6 +10,7 @@ const (
 	forFlip    = "flip"
 	forClass   = "class dropout"
 	forDropout = "dropout"
+	forAugment = "augmentation"
 )
 
 // A Stream selects the random numbers of one (seed, purpose): a sequence of its own for every number of an image.

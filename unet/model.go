@@ -23,7 +23,7 @@ type Model struct {
 // JSON in the metadata of the model file; unknown fields are refused.
 type Card struct {
 	Config        Config          `json:"config"`
-	Precond       string          `json:"preconditioning"`       // "edm", "edm-v", "vp", "ve", "iddpm", "discrete", "consistency" or "score"
+	Precond       string          `json:"preconditioning"`       // "edm", "edm-v", "v", "eps", "x0", "vp", "ve", "iddpm", "discrete", "consistency" or "score"
 	SigmaData     float64         `json:"sigma_data"`            // EDM only
 	ImageRange    [2]float64      `json:"image_range"`           // what byte 0 and byte 255 become
 	ImageMean     []float64       `json:"image_mean,omitempty"`  // of the training data on that scale, per channel
@@ -36,6 +36,17 @@ type Card struct {
 	Discrete   *schedule.Trained `json:"discrete,omitempty"`    // of preconditioning "discrete"
 	SigmaRange *[2]float64       `json:"sigma_range,omitempty"` // of "consistency" and "score": the levels that it was trained on; from 0 for a teacher of consistency models
 	Diffusers  *DiffusersOrigin  `json:"diffusers,omitempty"`   // of a model that came from diffusers
+	Sampling   *Sampling         `json:"sampling,omitempty"`    // how pictures are drawn unless one asks for something else
+}
+
+// Sampling is how the pictures of a model are best drawn, spelled as the flags of "diffuse sample".
+type Sampling struct {
+	Sampler  string  `json:"sampler"`
+	Steps    int     `json:"steps"`
+	SigmaMin float64 `json:"sigma_min"`
+	SigmaMax float64 `json:"sigma_max"`
+	Rho      float64 `json:"rho"`
+	Few      bool    `json:"few,omitempty"` // a student of few evaluations: SigmaMin only places the levels above it, the last of which ends at 0
 }
 
 // Preconditioning returns what Precond names.

@@ -63,7 +63,7 @@ func (b *bencher) training(m benchedModel) {
 	o.Batch, o.Microbatch = trainBatch, max(1, trainBatch/b.threads())
 	ema := m.Denoiser
 	ema.Net = average
-	trainer, err := train.NewTrainer(o, trainee{m.Denoiser}, trainee{ema}, noisePictures{m})
+	trainer, err := train.NewTrainer(o, trainee{Denoiser: m.Denoiser}, trainee{Denoiser: ema}, noisePictures{m})
 	if err != nil {
 		b.err = fmt.Errorf("training benchmark: %w", err)
 		return

@@ -59,6 +59,10 @@ func describeModel(kind string, m *unet.Model, tensors map[string]*checkpoint.Te
 	f.fact("parameters", "%d in %d tensors, stored as %s", cost.Parameters, len(tensors), strings.Join(sortedKeys(types), " and "))
 	f.fact("arithmetic", "%.3f GFLOP per picture and evaluation", cost.GFLOP)
 	f.fact("activations", "about %.1f MB per picture to sample, %.1f MB to train", float64(cost.SampleBytes)/1e6, float64(cost.TrainBytes)/1e6)
+	broken, first := m.Net.NotFinite()
+	if broken > 0 {
+		f.fact("not usable", "%d weights are infinite or no numbers, the first in %s", broken, first)
+	}
 	f.fact("skip connections", "%d", m.Net.Skips())
 	f.fact("config", "%s", cfg.JSON())
 	if m.Description != "" {
@@ -78,7 +82,7 @@ func describeModel(kind string, m *unet.Model, tensors map[string]*checkpoint.Te
 		f.table = append(f.table, []string{l.Level, strconv.Itoa(l.Parameters), percent(float64(l.Parameters), float64(cost.Parameters)),
 			fmt.Sprintf("%.4f", l.GFLOP), percent(l.GFLOP, cost.GFLOP)})
 	}
-	f.value = map[string]any{"card": m.Card, "cost": cost, "skips": m.Net.Skips(), "stored_as": sortedKeys(types)}
+	f.value = map[string]any{"card": m.Card, "cost": cost, "skips": m.Net.Skips(), "weights_not_finite": broken, "stored_as": sortedKeys(types)}
 	return f
 }
 

@@ -93,6 +93,25 @@ func openModel(arg string) (*model, error) {
 	return m, nil
 }
 
+// openModel is openModel that warns of weights with which nothing can be computed.
+func (u *ui) openModel(arg string) (*model, error) {
+	m, err := openModel(arg)
+	if err == nil {
+		u.warnOfWeights(m)
+	}
+	return m, err
+}
+
+// warnOfWeights counts the weights of a model with which nothing can be computed.
+func (u *ui) warnOfWeights(m *model) {
+	if m.net == nil {
+		return
+	}
+	if n, first := m.net.Net.NotFinite(); n > 0 {
+		u.warn("model %s: %d of its weights are infinite or no numbers, the first in %s; its pictures will be too", m.name, n, first)
+	}
+}
+
 // hintEmbedded adds the names that need no file to an error about one that does not exist.
 func hintEmbedded(err error) error {
 	return withHint(err, "embedded models: %s", strings.Join(sortedKeys(zoo.Entries()), ", "))
@@ -146,13 +165,17 @@ func fromNetwork(net *unet.Model) (*model, error) {
 	if json.Unmarshal(net.Training, &trained) == nil && c.CheckSize(trained.Height, trained.Width) == nil {
 		size = trained
 	}
+	defaults := edmSettings()
+	if s := net.Sampling; s != nil {
+		defaults = zoo.Entry{Sampler: s.Sampler, Steps: s.Steps, SigmaMin: s.SigmaMin, SigmaMax: s.SigmaMax, Rho: s.Rho, Few: s.Few}
+	}
 	m := &model{
 		channels: c.InChannels, height: size.Height, width: size.Width,
 		labels: c.LabelDim, classes: net.Classes, low: net.ImageRange[0], high: net.ImageRange[1],
-		precond: p, defaults: edmSettings(), net: net,
+		precond: p, defaults: defaults, net: net,
 	}
 	s, err := net.Scheduler()
-	if err == nil && net.Diffusers != nil {
+	if err == nil && net.Diffusers != nil && net.Sampling == nil {
 		m.defaults, m.suited = schedulerSettings(s, m)
 		m.scheduler = s.Class
 	}

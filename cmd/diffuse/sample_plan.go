@@ -26,7 +26,7 @@ type samplePlan struct {
 
 // plan resolves the options against a model, outputs included. It reads files but writes none.
 func (o *sampleOptions) plan(u *ui, modelArg string) (*samplePlan, error) {
-	m, err := openModel(modelArg)
+	m, err := u.openModel(modelArg)
 	if err != nil {
 		return nil, err
 	}
@@ -54,6 +54,9 @@ func (o *sampleOptions) planDrawing(u *ui, m *model) (*samplePlan, error) {
 		if err := step(p); err != nil {
 			return nil, err
 		}
+	}
+	if g := p.guide; g != nil && g.model != nil {
+		u.warnOfWeights(g.model)
 	}
 	if err := o.planPictures(u, p); err != nil {
 		return nil, err
@@ -93,6 +96,7 @@ func (o *sampleOptions) planSolver(p *samplePlan) error {
 	if !o.given("rho") {
 		g.rho = d.Rho
 	}
+	g.few = d.Few && !o.given("schedule")
 	if p.sigmas, err = g.sigmas(p.model.precond); err != nil {
 		return err
 	}

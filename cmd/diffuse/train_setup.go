@@ -37,6 +37,7 @@ type trainSettings struct {
 	Snapshot    checkpoint.DType `json:"snapshot_type"`         // how snapshots store weights
 	Description string           `json:"description,omitempty"` // goes into the model file
 	License     string           `json:"license,omitempty"`     // goes into the model file
+	Transfer    *transfer        `json:"transfer,omitempty"`    // where the initial weights come from; nil: at random
 	Eval        trainEval        `json:"eval"`                  // how the run is measured; stored by package train itself
 
 	height, width int // of the pictures, once they are known
@@ -49,9 +50,12 @@ func defaultSettings() trainSettings {
 	return s
 }
 
-// presetNames lists the presets.
-func presetNames() []string {
-	entries, err := presetFiles.ReadDir("presets")
+// presetNames lists the presets of "diffuse train".
+func presetNames() []string { return namesIn(presetFiles, "presets") }
+
+// namesIn lists the JSON files in a folder of embedded files, without their extension.
+func namesIn(files embed.FS, dir string) []string {
+	entries, err := files.ReadDir(dir)
 	if err != nil { // embedded, so this cannot happen
 		panic(err)
 	}
@@ -117,8 +121,10 @@ func (s *trainSettings) bind(f *pflag.FlagSet) {
 	f.Float64Var(&o.Clip, "clip", o.Clip, "largest norm of the gradient (0 = no limit)")
 	images(&o.EMAHalfLife, "ema-halflife", "half-life of the weights' average, in images")
 	f.Float64Var(&o.EMARampup, "ema-rampup", o.EMARampup, "half-life at most this share of the images seen (negative = no limit)")
-	f.Float64Var(&o.PMean, "p-mean", o.PMean, "mean of ln sigma in training")
-	f.Float64Var(&o.PStd, "p-std", o.PStd, "standard deviation of ln sigma in training")
+	f.Var((*stdsValue)(&o.EMAStds), "ema-stds", "relative widths of two more averages, from which diffuse ema makes others, such as 0.05,0.1; none = keep no more")
+	bindObjective(f, &o.Objective)
+	f.Float64Var(&o.PMean, "p-mean", o.PMean, "mean of ln sigma in training, with --noise lognormal")
+	f.Float64Var(&o.PStd, "p-std", o.PStd, "standard deviation of ln sigma in training, with --noise lognormal")
 	f.Float64Var(&o.SigmaData, "sigma-data", o.SigmaData, "standard deviation of the pictures on the scale -1 to 1")
 	f.BoolVar(&o.Flip, "flip", o.Flip, "mirror pictures at random; pictures drawn later will be mirrored too")
 	f.Float64Var(&o.ClassDropout, "class-dropout", o.ClassDropout, "share of pictures shown without their class (for guidance)")
@@ -167,6 +173,7 @@ func (s *trainSettings) override(typed *pflag.FlagSet) error {
 func (s *trainSettings) fit(h, w, c, labels int) error {
 	n := &s.Network
 	n.Resolution, n.InChannels, n.OutChannels, n.LabelDim = max(h, w), c, c, labels
+	s.tellAugmentation()
 	if len(n.ChannelMult) == 0 {
 		n.ChannelMult = []int{1}
 		fits := func(levels int) bool {
