@@ -12,6 +12,9 @@ const (
 	forFlip    purpose = "flip"
 	forClass   purpose = "class dropout"
 	forDropout purpose = "dropout"
+
+	forValidationSigma purpose = "validation sigma"
+	forValidationNoise purpose = "validation noise"
 )
 
 // A key selects the streams of one (seed, purpose).
