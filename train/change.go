@@ -61,6 +61,19 @@ func (r record) changes(now record, images int64, allow func(field string) bool)
 	return all, nil
 }
 
+// Differences lists the fields in which the JSON forms of two values differ.
+func Differences(was, is any) ([]Change, error) {
+	a, err := generic(was)
+	if err != nil {
+		return nil, err
+	}
+	b, err := generic(is)
+	if err != nil {
+		return nil, err
+	}
+	return differences("", a, b), nil
+}
+
 // generic turns a value into maps, slices and exact numbers by way of JSON.
 func generic(v any) (any, error) {
 	text, err := json.Marshal(v)

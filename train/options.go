@@ -35,8 +35,10 @@ type Options struct {
 	// afterwards; zeros: none. They are stored with every snapshot, and take twice the weights' memory.
 	EMAStds [2]float64 `json:"ema_stds,omitzero"`
 
-	PMean     float64 `json:"p_mean"`     // mean of ln sigma
-	PStd      float64 `json:"p_std"`      // standard deviation of ln sigma
+	Objective // in JSON, its fields stand among these
+
+	PMean     float64 `json:"p_mean"`     // mean of ln sigma, of noise "lognormal"
+	PStd      float64 `json:"p_std"`      // standard deviation of ln sigma, likewise
 	SigmaData float64 `json:"sigma_data"` // standard deviation of the pictures, in [-1, 1] units
 
 	Flip         bool    `json:"flip"`          // mirror every other image, left to right, by chance
@@ -67,7 +69,7 @@ func DefaultOptions() Options {
 
 		EMAHalfLife: 200_000, EMARampup: 0.05,
 
-		PMean: -1.2, PStd: 1.2, SigmaData: 0.5,
+		Objective: DefaultObjective(), PMean: -1.2, PStd: 1.2, SigmaData: 0.5,
 
 		Tick: 50_000, CheckpointTicks: 1, PictureTicks: 1, SnapshotTicks: 10,
 	}
@@ -105,6 +107,9 @@ func (o Options) Validate() error {
 	need(o.CheckpointTicks > 0, "checkpoint_ticks", o.CheckpointTicks, "1 or more ticks")
 	need(o.PictureTicks >= 0, "picture_ticks", o.PictureTicks, "0 or more ticks")
 	need(o.SnapshotTicks >= 0, "snapshot_ticks", o.SnapshotTicks, "0 or more ticks")
+	if o.SigmaData > 0 {
+		errs = append(errs, o.validateObjective()...)
+	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("training options: %w", err)
 	}

@@ -45,6 +45,8 @@ type Evaluation struct {
 	Line  any    // for a line of metrics.jsonl, beside tick and images; must turn into JSON
 	Words string // for the log
 
+	Changed bool // what was measured has changed the task's state, in a [Loop]: a checkpoint follows
+
 	Scalars map[string]float64 // numbers by name, for TensorBoard
 }
 

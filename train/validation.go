@@ -99,17 +99,17 @@ func (v *Validation) picture(net Network, i, pick int, sigmaData float64) (losse
 	}
 	clean, noisy := tensor.New(validationBins, h, w, c), tensor.New(validationBins, h, w, c)
 	sigma, labels := make([]float64, validationBins), []int(nil)
-	levels, noise := newKey(0, forValidationSigma), newKey(0, forValidationNoise) // of no run's seed
+	levels, noise := NewStream(0, forValidationSigma), NewStream(0, forValidationNoise) // of no run's seed
 	var g rand.PCG
 	r := rand.New(&g)
 	for b := range sigma {
 		draw := int64(i*validationBins + b)
-		levels.seek(&g, draw)
+		levels.Seek(&g, draw)
 		sigma[b] = validationSigma(float64(b) + r.Float64())
 		if v.Data.Labels() > 0 {
 			labels = append(labels, label)
 		}
-		noise.seek(&g, draw)
+		noise.Seek(&g, draw)
 		for j, p := range pixels {
 			y := float32(p)/127.5 - 1
 			clean.Data[b*per+j] = y

@@ -80,6 +80,7 @@ Settings come from the defaults, then the preset, then flags.`,
 	f.StringVar(&o.network, "network", "", "`FILE.json` with (part of) a network configuration")
 	f.BoolVar(&o.dryRun, "dry-run", false, "print the complete settings as JSON and stop")
 	shown.bind(f)
+	sectionTrain(f)
 	c.RegisterFlagCompletionFunc("transfer", completeModel)
 	c.RegisterFlagCompletionFunc("preset", completeWith(presetNames()))
 	return c
@@ -109,6 +110,9 @@ func runTrain(ctx context.Context, u *ui, o trainOptions, typed *pflag.FlagSet) 
 	if err := errors.Join(wrong, s.fit(h, w, c, data.Labels())); err != nil {
 		return err
 	}
+	if err := s.fitLoss(h, w, c); err != nil {
+		return err
+	}
 	if o.dryRun {
 		return u.result(s)
 	}
@@ -132,10 +136,7 @@ func (o *trainOptions) wrong(s *trainSettings, typed *pflag.FlagSet, resuming bo
 	if resuming && o.transfer != "" {
 		all = append(all, usagef("--transfer: the run in %s has weights already", o.out))
 	}
-	all = append(all, s.trainValidation.check(), s.Eval.check(typed))
-	if err := s.Options.Validate(); err != nil {
-		all = append(all, usageError{err})
-	}
+	all = append(all, s.trainValidation.check(), s.Eval.check(typed), s.checkOptions(typed))
 	return errors.Join(all...)
 }
 
@@ -197,6 +198,7 @@ func (o *trainOptions) settings(typed *pflag.FlagSet, resuming bool) (*trainSett
 	if err := s.override(typed); err != nil {
 		return nil, usageError{err}
 	}
+	s.tellAugmentation()
 	if o.transfer != "" && !resuming {
 		if s.Transfer, err = newTransfer(o.transfer); err != nil {
 			return nil, err

@@ -13,7 +13,7 @@ import (
 var changeable = []string{
 	"data.images", "options.batch", "options.beta1", "options.beta2", "options.checkpoint_ticks", "options.class_dropout", "options.clip",
 	"options.duration", "options.ema_halflife", "options.ema_rampup", "options.eps", "options.flip", "options.lr", "options.lr_decay",
-	"options.lr_decay_fraction", "options.lr_rampup", "options.microbatch", "options.p_mean", "options.p_std", "options.picture_ticks",
+	"options.lr_decay_fraction", "options.lr_rampup", "options.loss", "options.loss_dct", "options.loss_scales", "options.microbatch", "options.noise", "options.p_mean", "options.p_std", "options.picture_ticks",
 	"options.snapshot_ticks", "options.tick", "setup.about", "setup.data", "setup.description", "setup.license", "setup.network.dropout",
 	"setup.skip_bad", "setup.snapshot_type", "setup.split", "setup.val_data", "setup.val_num", "setup.val_split",
 }

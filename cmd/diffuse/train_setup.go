@@ -51,9 +51,12 @@ func defaultSettings() trainSettings {
 	return s
 }
 
-// presetNames lists the presets.
-func presetNames() []string {
-	entries, err := presetFiles.ReadDir("presets")
+// presetNames lists the presets of "diffuse train".
+func presetNames() []string { return namesIn(presetFiles, "presets") }
+
+// namesIn lists the JSON files in a folder of embedded files, without their extension.
+func namesIn(files embed.FS, dir string) []string {
+	entries, err := files.ReadDir(dir)
 	if err != nil { // embedded, so this cannot happen
 		panic(err)
 	}
@@ -120,8 +123,9 @@ func (s *trainSettings) bind(f *pflag.FlagSet) {
 	images(&o.EMAHalfLife, "ema-halflife", "half-life of the weights' average, in images")
 	f.Float64Var(&o.EMARampup, "ema-rampup", o.EMARampup, "half-life at most this share of the images seen (negative = no limit)")
 	f.Var((*stdsValue)(&o.EMAStds), "ema-stds", "relative widths of two more averages, from which diffuse ema makes others, such as 0.05,0.1; none = keep no more")
-	f.Float64Var(&o.PMean, "p-mean", o.PMean, "mean of ln sigma in training")
-	f.Float64Var(&o.PStd, "p-std", o.PStd, "standard deviation of ln sigma in training")
+	bindObjective(f, &o.Objective)
+	f.Float64Var(&o.PMean, "p-mean", o.PMean, "mean of ln sigma in training, with --noise lognormal")
+	f.Float64Var(&o.PStd, "p-std", o.PStd, "standard deviation of ln sigma in training, with --noise lognormal")
 	f.Float64Var(&o.SigmaData, "sigma-data", o.SigmaData, "standard deviation of the pictures on the scale -1 to 1")
 	f.BoolVar(&o.Flip, "flip", o.Flip, "mirror pictures at random; pictures drawn later will be mirrored too")
 	f.Float64Var(&o.ClassDropout, "class-dropout", o.ClassDropout, "share of pictures shown without their class (for guidance)")
