@@ -16,7 +16,7 @@ var changeable = []string{
 	"options.loss_scales", "options.lr", "options.lr_decay", "options.lr_decay_fraction", "options.lr_rampup", "options.microbatch",
 	"options.noise", "options.p_mean", "options.p_std", "options.picture_ticks",
 	"options.snapshot_ticks", "options.tick", "setup.about", "setup.data", "setup.description", "setup.license", "setup.network.dropout",
-	"setup.skip_bad", "setup.snapshot_type", "setup.split",
+	"setup.skip_bad", "setup.snapshot_type", "setup.split", "setup.val_data", "setup.val_num", "setup.val_split",
 }
 
 // mayChange is train.Job's AllowChange under --allow-change.

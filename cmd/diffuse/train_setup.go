@@ -37,8 +37,9 @@ type trainSettings struct {
 	Snapshot    checkpoint.DType `json:"snapshot_type"`         // how snapshots store weights
 	Description string           `json:"description,omitempty"` // goes into the model file
 	License     string           `json:"license,omitempty"`     // goes into the model file
-	Transfer    *transfer        `json:"transfer,omitempty"`    // where the initial weights come from; nil: at random
-	Eval        trainEval        `json:"eval"`                  // how the run is measured; stored by package train itself
+	trainValidation
+	Transfer *transfer `json:"transfer,omitempty"` // where the initial weights come from; nil: at random
+	Eval     trainEval `json:"eval"`               // how the run is measured; stored by package train itself
 
 	height, width int // of the pictures, once they are known
 }
@@ -160,6 +161,7 @@ func (s *trainSettings) bind(f *pflag.FlagSet) {
 	f.BoolVar(&s.SkipBad, "skip-bad", s.SkipBad, "leave out unreadable pictures instead of stopping")
 	f.Var((*dtypeValue)(&s.Snapshot), "snapshot-type", "numbers in snapshots: F32, F16 or BF16")
 	f.StringVar(&s.Description, "description", s.Description, "a sentence about the model, kept in its file")
+	s.trainValidation.bind(f)
 	s.Eval.bind(f)
 	f.StringVar(&s.License, "license", s.License, "of weights and data, kept in the model's file")
 }
