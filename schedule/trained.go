@@ -72,12 +72,12 @@ func (d Trained) Precond() (Precond, error) {
 	}
 	var mix func(s float64) (skip, out float64)
 	switch d.PredictionType {
-	case "epsilon": // D = x − s·F
-		mix = func(s float64) (float64, float64) { return 1, -s }
-	case "sample": // D = F
-		mix = func(float64) (float64, float64) { return 0, 1 }
-	case "v_prediction": // D = α·x_vp − σ_vp·F with α = 1/sqrt(s²+1) (Salimans & Ho 2022, appendix D)
-		mix = func(s float64) (float64, float64) { return 1 / (s*s + 1), -s / math.Sqrt(s*s+1) }
+	case "epsilon":
+		mix = epsMix
+	case "sample":
+		mix = x0Mix
+	case "v_prediction":
+		mix = vMix
 	default:
 		return Precond{}, fmt.Errorf("schedule: prediction_type %q is unknown; known are epsilon, sample, v_prediction", d.PredictionType)
 	}

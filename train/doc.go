@@ -22,6 +22,6 @@
 // # Where to start
 //
 // Options holds every knob. Trainer is the bare loop: Step after Step, no files. Start and Resume wrap it in a Run: a
-// folder with options.json, stats.jsonl, log.txt, an atomically replaced checkpoint and, if the Job measures its pictures,
+// locked folder with options.json, stats.jsonl, log.txt, an atomically replaced checkpoint and, if the Job measures its pictures,
 // metrics.jsonl. Optimizer, EDMLoss, EMABeta are the parts that other training loops share. The package knows no network: Network is all it asks of one.
 package train

@@ -52,8 +52,12 @@ func build(c Config, rng *rand.Rand, alloc func(shape ...int) *tensor.Tensor) *N
 		b.zero = initRule{weight: 1e-5}
 		b.attn = initRule{weight: math.Sqrt(0.2)}
 	}
-	b.mapping()
-	b.decoder(b.encoder())
+	if c.UNet2D != nil {
+		b.unet2D()
+	} else {
+		b.mapping()
+		b.decoder(b.encoder())
+	}
 	return b.net
 }
 
@@ -65,6 +69,9 @@ type builder struct {
 	alloc             func(shape ...int) *tensor.Tensor
 	first, zero, attn initRule // EDM's init, init_zero, init_attn
 	skips             []int    // channels of each skip, finest first
+
+	peers map[string]string // names of layers in files of diffusers, by ours
+	err   error             // the first layer of a UNet2DModel that cannot be made
 }
 
 func (b *builder) mapping() {
@@ -137,10 +144,6 @@ func (b *builder) encoder() (channels int) {
 				cout *= mult
 			}
 			add(at("conv"), stage{kind: inputConv, conv: b.conv(at("conv"), cin, cout, 3, resampling{}, b.first)}, cout)
-		} else if u := n.UNet2D; u != nil && u.Resampling != "block" {
-			c := b.conv(at("down"), cout, cout, 3, resampling{}, b.first)
-			c.strided, c.end = true, u.Resampling == "conv-end"
-			add(at("down"), stage{kind: resample, conv: c}, cout)
 		} else {
 			add(at("down"), stage{block: b.block(at("down"), cout, cout, resampling{down: true}, 0)}, cout)
 			if n.EncoderType == "skip" {
@@ -174,14 +177,8 @@ func (b *builder) decoder(cout int) {
 		res := b.resolution(level)
 		at := func(s string) string { return fmt.Sprintf("dec.%dx%d_%s", res, res, s) }
 		if level == len(n.ChannelMult)-1 {
-			in0 := b.block(at("in0"), cout, cout, resampling{}, b.heads(cout, n.UNet2D == nil || n.UNet2D.MidAttention))
-			if n.UNet2D != nil {
-				in0.norm2.groups = n.UNet2D.MidNormGroups
-			}
-			add(at("in0"), stage{block: in0})
+			add(at("in0"), stage{block: b.block(at("in0"), cout, cout, resampling{}, b.heads(cout, true))})
 			add(at("in1"), stage{block: b.block(at("in1"), cout, cout, resampling{}, 0)})
-		} else if n.UNet2D != nil && n.UNet2D.Resampling != "block" {
-			add(at("up"), stage{kind: resample, conv: b.conv(at("up"), cout, cout, 3, resampling{up: true}, b.first)})
 		} else {
 			add(at("up"), stage{block: b.block(at("up"), cout, cout, resampling{up: true}, 0)})
 		}
@@ -211,18 +208,17 @@ func (b *builder) decoder(cout int) {
 }
 
 // resampling says what a convolution or block does to the picture's size.
-type resampling struct{ up, down, fused bool }
+type resampling struct {
+	up, down, fused bool
+	taps            []float32 // of the filter; nil = the configuration's
+}
 
 // heads returns the number of attention heads of a block that asks for
 // attention: one in SongUNet, one per 64 channels in ADM, so none below 64.
 func (b *builder) heads(channels int, wanted bool) int {
-	switch u := b.net.UNet2D; {
+	switch {
 	case !wanted:
 		return 0
-	case u != nil && u.HeadChannels > 0:
-		return channels / u.HeadChannels
-	case u != nil:
-		return 1
 	case b.net.ModelType == "song":
 		return 1
 	}
@@ -235,9 +231,6 @@ func (b *builder) block(name string, cin, cout int, r resampling, heads int) blo
 	k := block{out: cout, heads: heads, adaptive: !song, scale: 1, dropout: n.Dropout}
 	if song {
 		k.scale = math.Sqrt2 / 2
-	}
-	if n.UNet2D != nil {
-		k.adaptive = n.UNet2D.Adaptive
 	}
 	k.norm0 = b.norm(name+".norm0", cin)
 	k.conv0 = b.conv(name+".conv0", cin, cout, 3, r, b.first)
@@ -266,8 +259,8 @@ func (b *builder) block(name string, cin, cout int, r resampling, heads int) blo
 
 // conv makes a size×size convolution; size 0 only resamples.
 func (b *builder) conv(name string, cin, cout, size int, r resampling, rule initRule) conv {
-	c := conv{up: r.up, down: r.down, fused: r.fused}
-	if r.up || r.down {
+	c := conv{up: r.up, down: r.down, fused: r.fused, taps: r.taps}
+	if c.taps == nil && (r.up || r.down) {
 		c.taps = b.net.ResampleFilter
 	}
 	if size > 0 {
@@ -286,14 +279,18 @@ func (b *builder) linear(name string, in, out int, bias bool, rule initRule) lin
 	return l
 }
 
+// norm makes one of EDM's norms.
 func (b *builder) norm(name string, channels int) norm {
-	l := norm{gamma: b.alloc(channels), beta: b.alloc(channels), groups: groups(channels), eps: 1e-5}
-	switch u := b.net.UNet2D; {
-	case u != nil:
-		l.groups, l.eps = u.NormGroups, float32(u.NormEps)
-	case b.net.ModelType == "song":
-		l.eps = 1e-6
+	eps := float32(1e-5)
+	if b.net.ModelType == "song" {
+		eps = 1e-6
 	}
+	return b.newNorm(name, channels, groups(channels), eps)
+}
+
+// newNorm makes a norm whose weights change nothing yet.
+func (b *builder) newNorm(name string, channels, groups int, eps float32) norm {
+	l := norm{gamma: b.alloc(channels), beta: b.alloc(channels), groups: groups, eps: eps}
 	for i := range l.gamma.Data {
 		l.gamma.Data[i] = 1
 	}
@@ -303,7 +300,7 @@ func (b *builder) norm(name string, channels int) norm {
 }
 
 func (b *builder) add(name string, x *tensor.Tensor) {
-	b.net.params = append(b.net.params, param{name, x})
+	b.net.params = append(b.net.params, param{name: name, Tensor: x})
 }
 
 // Count returns how many parameter tensors a network of configuration c has, and

@@ -36,6 +36,7 @@ func UNet2DFolder(dir string) string {
 type Scheduler struct {
 	Class string `json:"_class_name"` // such as "DDPMScheduler"; "" if the folder has none
 	schedule.Trained
+	text string // all of the file
 }
 
 // LoadUNet2D reads a UNet2DModel from a folder as diffusers writes it: a pipeline or a bare network, weights as safetensors or
@@ -71,15 +72,12 @@ func loadUNet2D(dir string) (*Model, Scheduler, error) {
 		return nil, s, err
 	}
 	defer f.Close()
-	tensors, err := c.fromUNet2D(f.Tensors)
+	tensors, err := outline(c).fromUNet2D(f.Tensors)
 	if err != nil {
 		return nil, s, err
 	}
-	if err := outline(c).match(tensors); err != nil {
-		return nil, s, err
-	}
 	m := &Model{Net: empty(c), Card: Card{Config: c, Precond: "discrete", Discrete: &s.Trained, SigmaData: 0.5, ImageRange: [2]float64{-1, 1},
-		Description: "UNet2DModel of diffusers"}}
+		Description: "UNet2DModel of diffusers", Diffusers: &DiffusersOrigin{UNet: string(text), Scheduler: s.text}}}
 	if _, err := m.Preconditioning(); err != nil {
 		return nil, s, err
 	}
@@ -111,6 +109,7 @@ func readScheduler(dir string) (Scheduler, error) {
 		if more.ZeroSNR {
 			return s, fmt.Errorf("%s: rescale_betas_zero_snr leaves no signal at the last step, which is not built in", filepath.Base(path))
 		}
+		s.text = string(b)
 		return s, nil
 	}
 	return s, nil

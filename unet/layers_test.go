@@ -49,7 +49,7 @@ func TestGoldenLayers(t *testing.T) {
 			switch k.Layer {
 			case "Conv2d":
 				b := g.builder(k)
-				l := b.conv("", k.Kwargs.In, k.Kwargs.Out, k.Kwargs.Kernel, resampling{k.Kwargs.Up, k.Kwargs.Down, k.Kwargs.Fused}, initRule{})
+				l := b.conv("", k.Kwargs.In, k.Kwargs.Out, k.Kwargs.Kernel, resampling{up: k.Kwargs.Up, down: k.Kwargs.Down, fused: k.Kwargs.Fused}, initRule{})
 				g.check(b, func(tp *tensor.Tape, x, _ *tensor.Tensor) *tensor.Tensor { return l.forward(tp, x) })
 			case "GroupNorm":
 				b := g.builder(k)

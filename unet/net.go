@@ -20,6 +20,8 @@ type Net struct {
 
 	mapLabel, mapAugment *linear
 	mapLayer0, mapLayer1 linear
+	mapTime              *linear // table of a learned time embedding; nil = none
+	mapClass0, mapClass1 linear  // of a UNet2DModel whose labels are numbers
 	encoder, decoder     []stage
 	joins                []JoinInfo // the decoder's concatenations, deepest first
 }
@@ -27,6 +29,7 @@ type Net struct {
 type param struct {
 	name string
 	*tensor.Tensor
+	peers []string // of a UNet2DModel: its name in the library's files, or those of query, key and value
 }
 
 // A stage is one entry of EDM's encoder or decoder dictionary.
@@ -55,7 +58,7 @@ const (
 // Inputs are the conditions of a forward pass besides the noise level.
 type Inputs struct {
 	Labels       []int          // class of each image, −1 for none; nil = none at all
-	LabelVectors *tensor.Tensor // N×LabelDim, in place of Labels
+	LabelVectors *tensor.Tensor // N×[Config.LabelWidth], in place of Labels
 	Augment      *tensor.Tensor // N×AugmentDim; nil = zeros
 	Dropout      []*rand.Rand   // one generator per image switches dropout on
 	Sigma        []float64      // noise levels for a [SkipRule]; [Denoiser] fills them in, nil = 0
@@ -91,6 +94,9 @@ func (n *Net) Forward(t *tensor.Tape, x *tensor.Tensor, cnoise []float32, in Inp
 		panic("unet.Forward: " + err.Error())
 	}
 	emb := n.embed(t, cnoise, in)
+	if n.UNet2D != nil && n.UNet2D.CenterInput {
+		x = centred(t, x)
+	}
 	if n.PatchSize > 1 {
 		x = tensor.SpaceToDepth(t, x, n.PatchSize)
 	}
@@ -103,21 +109,23 @@ func (n *Net) Forward(t *tensor.Tape, x *tensor.Tensor, cnoise []float32, in Inp
 		tensor.Recycle(t, y)
 		y = z
 	}
+	if n.UNet2D != nil && n.EmbeddingType == "fourier" {
+		y = perSigma(t, y, cnoise)
+	}
 	return y
 }
 
 // embed maps noise level, class and augmentation to one vector per image.
 func (n *Net) embed(t *tensor.Tape, cnoise []float32, in Inputs) *tensor.Tensor {
+	if n.UNet2D != nil {
+		return n.embedUNet2D(t, cnoise, in)
+	}
 	song := n.ModelType == "song"
 	var emb *tensor.Tensor
 	if n.freqs != nil {
 		emb = fourier(cnoise, n.freqs.Data, song)
 	} else {
-		endpoint, sinFirst := song, song
-		if u := n.UNet2D; u != nil {
-			endpoint, sinFirst = u.FreqShift == 1, u.SinFirst
-		}
-		emb = positional(cnoise, n.noiseChannels(), endpoint, sinFirst)
+		emb = positional(cnoise, n.noiseChannels(), song, song)
 	}
 	if n.mapLabel != nil && song {
 		emb = tensor.Add(t, emb, n.mapLabel.forward(t, n.labels(len(cnoise), in, math.Sqrt(float64(n.LabelDim)))), 1, 1)

@@ -91,10 +91,12 @@ func layersOf(n *unet.Net) (list []benchLayer, count map[benchLayer]int) {
 			add(l)
 			if strings.HasSuffix(name, ".qkv.weight") {
 				heads := 1
-				if n.ModelType == "adm" {
+				if u := n.UNet2D; n.ModelType == "adm" {
 					heads = s[2] / 64
+				} else if u != nil && u.HeadChannels > 0 {
+					heads = s[3] / 3 / u.HeadChannels
 				}
-				add(benchLayer{op: "attention", side: side, in: s[3], out: s[2], heads: heads})
+				add(benchLayer{op: "attention", side: side, in: s[3], out: s[3] / 3, heads: heads})
 			}
 		}
 	}

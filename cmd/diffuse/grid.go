@@ -20,6 +20,7 @@ type gridOptions struct {
 	rho                float64
 	list               string // --sigmas: the levels themselves
 	timesteps          string // --timesteps: places in the schedule's table
+	few                bool   // a student's levels, see unet.Sampling
 }
 
 // defaultGrid is EDM's: 18 levels on the Karras curve from 80 to 0.002.
@@ -94,6 +95,9 @@ func (g gridOptions) build(p schedule.Precond) (sigmas, timesteps []float64, err
 		return nil, nil, usageError{err}
 	}
 	lo, hi := g.sigmaMin, g.sigmaMax
+	if g.few && 0 < lo && lo < hi && !math.IsInf(hi, 0) && g.rho > 0 {
+		return append(schedule.Karras(g.steps+1, lo, hi, g.rho)[:g.steps], 0), nil, nil
+	}
 	if math.IsInf(hi, 0) {
 		return nil, nil, usagef("--sigma-max is %g, want a finite number", hi)
 	}

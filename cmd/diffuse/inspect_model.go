@@ -44,7 +44,8 @@ func describeModel(kind string, m *unet.Model, tensors map[string]*checkpoint.Te
 		types[string(t.DType)]++
 	}
 	f := &finding{Kind: kind}
-	f.fact("network", "%s, %d×%d, %d channels, height and width multiples of %d", cfg.ModelType, cfg.Resolution, cfg.Resolution, cfg.InChannels, cfg.Multiple())
+	h, w := cfg.PictureSize()
+	f.fact("network", "%s, %d×%d, %d channels, height and width multiples of %d", cfg.ModelType, h, w, cfg.InChannels, cfg.Multiple())
 	if cfg.LabelDim > 0 && len(m.Classes) == 0 {
 		f.fact("classes", "%d, without names", cfg.LabelDim)
 	} else if cfg.LabelDim > 0 {
@@ -91,7 +92,8 @@ func networkCost(n *unet.Net) modelCost {
 	var c modelCost
 	index := map[string]int{}
 	var walk activationWalk
-	top := n.Resolution / n.PatchSize
+	h, wide := n.PictureSize()
+	aspect, top := float64(wide)/float64(h), n.Resolution/n.PatchSize
 	for name, w := range n.Params() {
 		level, side, role := "embedding", 1, ""
 		if m := levelName.FindStringSubmatch(name); m != nil {
@@ -106,7 +108,7 @@ func networkCost(n *unet.Net) modelCost {
 			index[level] = i
 			c.Levels = append(c.Levels, levelCost{Level: level})
 		}
-		flop := parameterFLOP(name, w, side)
+		flop := parameterFLOP(name, w, side, aspect)
 		if strings.HasPrefix(name, "enc.") && strings.Contains(name, "aux_residual") {
 			flop *= 4 // this one convolves before it halves the picture
 		}
@@ -121,16 +123,16 @@ func networkCost(n *unet.Net) modelCost {
 	return c
 }
 
-// parameterFLOP is the arithmetic that one parameter stands for at a resolution of side×side.
-func parameterFLOP(name string, w *tensor.Tensor, side int) float64 {
-	pixels := float64(side) * float64(side)
+// parameterFLOP is the arithmetic that one parameter stands for on features side pixels high and aspect·side wide.
+func parameterFLOP(name string, w *tensor.Tensor, side int, aspect float64) float64 {
+	pixels := float64(side) * float64(side) * aspect
 	switch len(w.Shape) {
 	case 2: // linear maps see one vector per picture
 		return 2 * float64(w.Len())
 	case 4:
 		flop := 2 * float64(w.Len()) * pixels
 		if strings.HasSuffix(name, ".qkv.weight") { // and the two products of attention
-			flop += 4 * pixels * pixels * float64(w.Shape[2])
+			flop += 4 * pixels * pixels * float64(w.Shape[3]/3)
 		}
 		return flop
 	}

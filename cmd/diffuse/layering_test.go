@@ -18,11 +18,12 @@ var layers = map[string]struct {
 	testsOnly     bool // no program may import it
 }{
 	"cmd/diffuse": {
-		ours:    []string{"checkpoint", "dataset", "imageio", "internal/kernel", "metric", "sampler", "schedule", "skiptune", "tensor", "train", "unet", "zoo"},
+		ours:    []string{"checkpoint", "dataset", "distill", "imageio", "internal/kernel", "metric", "sampler", "schedule", "skiptune", "tensor", "train", "unet", "zoo"},
 		foreign: []string{"github.com/schollz/progressbar/v3", "github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term", "gonum.org/v1/plot"},
 	},
 	"bench/sanity":    {ours: []string{"checkpoint", "dataset", "imageio", "sampler"}},
-	"train":           {ours: []string{"checkpoint", "dataset", "internal/kernel", "schedule", "tensor"}},
+	"train":           {ours: []string{"checkpoint", "dataset", "internal/kernel", "schedule", "tensor"}, foreign: []string{"github.com/gofrs/flock", "gonum.org/v1/gonum"}},
+	"distill":         {ours: []string{"checkpoint", "internal/kernel", "schedule", "tensor", "train"}},
 	"unet":            {ours: []string{"checkpoint", "schedule", "skiptune", "tensor"}},
 	"metric":          {ours: []string{"checkpoint", "imageio", "internal/kernel", "sampler", "tensor"}, foreign: []string{"gonum.org/v1/gonum"}},
 	"dataset":         {ours: []string{"checkpoint", "imageio"}, foreign: []string{"github.com/parquet-go/parquet-go"}},

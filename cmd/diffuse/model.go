@@ -137,16 +137,21 @@ func fromNetwork(net *unet.Model) (*model, error) {
 		return nil, err
 	}
 	c := net.Net.Config
-	size := trainingCard{Height: c.Resolution, Width: c.Resolution}
+	var size trainingCard
+	size.Height, size.Width = c.PictureSize()
 	// Models of other origin may have another kind of record here, or none: then the network's own size holds.
 	var trained trainingCard
 	if json.Unmarshal(net.Training, &trained) == nil && c.CheckSize(trained.Height, trained.Width) == nil {
 		size = trained
 	}
+	defaults := edmSettings()
+	if s := net.Sampling; s != nil {
+		defaults = zoo.Entry{Sampler: s.Sampler, Steps: s.Steps, SigmaMin: s.SigmaMin, SigmaMax: s.SigmaMax, Rho: s.Rho, Few: s.Few}
+	}
 	return &model{
 		channels: c.InChannels, height: size.Height, width: size.Width,
 		labels: c.LabelDim, classes: net.Classes, low: net.ImageRange[0], high: net.ImageRange[1],
-		precond: p, defaults: edmSettings(), net: net,
+		precond: p, defaults: defaults, net: net,
 	}, nil
 }
 

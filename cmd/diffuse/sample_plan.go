@@ -90,6 +90,7 @@ func (o *sampleOptions) planSolver(p *samplePlan) error {
 	if !o.given("rho") {
 		g.rho = d.Rho
 	}
+	g.few = d.Few && !o.given("schedule")
 	if p.sigmas, err = g.sigmas(p.model.precond); err != nil {
 		return err
 	}

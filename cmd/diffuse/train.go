@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -22,7 +23,9 @@ import (
 type trainOptions struct {
 	preset, network string
 	data, out       string
+	transfer        string
 	resume, list    bool
+	allowChange     bool
 	dryRun          bool
 }
 
@@ -32,9 +35,9 @@ func trainCommand(u *ui) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "train --data D --out RUN",
 		Short: "Train a model on pictures",
-		Long: `Train a model on a data set: idx files (MNIST and its kin, gzipped or not), an npz
-file (arr_0, and arr_1 for classes), or a folder of pictures whose sub-folders are the
-classes.
+		Long: `Train a model on a data set: a folder of pictures whose sub-folders are the classes,
+or anything else that "diffuse data" reads (zip archives, parquet files, CIFAR, idx,
+npz).
 
 RUN becomes the folder of the run: options.json, log.txt, stats.jsonl (a line a
 tick), pictures-*.png (what the averaged weights draw), snapshot-*.safetensors
@@ -52,6 +55,7 @@ Settings come from the defaults, then the preset, then flags.`,
 		Example: `  diffuse train --preset fashion --data /usr/share/datasets/fashion-mnist --out runs/fashion
   diffuse train --data photos --resolution 32 --out runs/photos --duration 2M
   diffuse train --data photos --out runs/photos --eval-ref training --eval-every 200k
+  diffuse train --data faces --resolution 32 --transfer runs/photos --out runs/faces
   diffuse train --resume --out runs/photos
   diffuse train --resume --out runs/photos --duration 4M`,
 		Args: between(0, 0, "flags only"),
@@ -60,14 +64,18 @@ Settings come from the defaults, then the preset, then flags.`,
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&o.data, "data", "", "`FOLDER`, idx or npz file with the pictures")
+	f.StringVar(&o.data, "data", "", "`SET` of pictures: a folder or a file (diffuse data --help)")
 	f.StringVar(&o.out, "out", "", "`FOLDER` of the run")
 	f.BoolVar(&o.resume, "resume", false, "go on with the run in --out")
+	f.BoolVar(&o.allowChange, "allow-change", false, "with --resume: go on with other settings than those of the run, where the weights keep their meaning")
 	f.StringVar(&o.preset, "preset", "", "start from settings by name: "+strings.Join(presetNames(), ", "))
 	f.BoolVar(&o.list, "list-presets", false, "print the presets and stop")
+	f.StringVar(&o.transfer, "transfer", "", "start from the weights of a `MODEL`, where names and shapes agree")
 	f.StringVar(&o.network, "network", "", "`FILE.json` with (part of) a network configuration")
 	f.BoolVar(&o.dryRun, "dry-run", false, "print the complete settings as JSON and stop")
 	shown.bind(f)
+	sectionTrain(f)
+	c.RegisterFlagCompletionFunc("transfer", completeModel)
 	c.RegisterFlagCompletionFunc("preset", completeWith(presetNames()))
 	return c
 }
@@ -75,9 +83,6 @@ Settings come from the defaults, then the preset, then flags.`,
 func runTrain(ctx context.Context, u *ui, o trainOptions, typed *pflag.FlagSet) error {
 	if o.list {
 		return listPresets(u)
-	}
-	if o.out == "" {
-		return withHint(usagef("train needs --out"), "diffuse train --data D --out RUN")
 	}
 	resuming, err := o.existing()
 	if err != nil {
@@ -87,33 +92,61 @@ func runTrain(ctx context.Context, u *ui, o trainOptions, typed *pflag.FlagSet) 
 	if err != nil {
 		return err
 	}
+	wrong := o.wrong(s, typed, resuming)
+	if s.Data == "" {
+		return wrong
+	}
 	data, err := openData(u, s)
 	if err != nil {
-		return err
+		return errors.Join(err, wrong)
 	}
 	h, w, c := data.Size()
-	if err := s.fit(h, w, c, data.Labels()); err != nil {
+	if err := errors.Join(wrong, s.fit(h, w, c, data.Labels())); err != nil {
 		return err
 	}
-	if err := s.Options.Validate(); err != nil {
-		return usageError{err}
+	if err := s.checkOptions(typed, h, w, c); err != nil {
+		return err
 	}
 	if o.dryRun {
 		return u.result(s)
 	}
-	return trainRun(ctx, u, o.out, s, data, resuming)
+	return trainRun(ctx, u, o, s, data, resuming)
+}
+
+// wrong collects all that can be said against the settings before the pictures are read.
+func (o *trainOptions) wrong(s *trainSettings, typed *pflag.FlagSet, resuming bool) error {
+	var all []error
+	if o.out == "" {
+		all = append(all, withHint(usagef("train needs --out"), "diffuse train --data D --out RUN"))
+	}
+	if s.Data == "" {
+		all = append(all, withHint(usagef("train needs --data"), "diffuse train --data D --out RUN; the Debian package dataset-fashion-mnist is one such D"))
+	}
+	if o.resume {
+		all = append(all, withHint(conflict(typed, "resume", "preset"), "a run keeps the settings it was started with"))
+	} else if o.allowChange {
+		all = append(all, usagef("--allow-change has no effect without --resume"))
+	}
+	if resuming && o.transfer != "" {
+		all = append(all, usagef("--transfer: the run in %s has weights already", o.out))
+	}
+	all = append(all, s.Eval.check(typed))
+	if err := s.Options.Validate(); err != nil {
+		all = append(all, usageError{err})
+	}
+	return errors.Join(all...)
 }
 
 // existing tells whether --out holds a run to go on with. Anything else in the way is an error.
 func (o *trainOptions) existing() (bool, error) {
-	entries, err := os.ReadDir(o.out)
-	if errors.Is(err, os.ErrNotExist) {
+	if o.out == "" {
 		return false, nil
 	}
+	vacant, err := train.Vacant(o.out)
 	if err != nil {
 		return false, fmt.Errorf("--out: %s: %w", o.out, cause(err))
 	}
-	if len(entries) == 0 {
+	if vacant {
 		return false, nil
 	}
 	_, _, err = train.ReadOptions(o.out)
@@ -134,9 +167,6 @@ func (o *trainOptions) settings(typed *pflag.FlagSet, resuming bool) (*trainSett
 	var err error
 	switch {
 	case resuming:
-		if err := conflict(typed, "resume", "preset"); err != nil {
-			return nil, withHint(err, "a run keeps the settings it was started with")
-		}
 		options, setup, err := train.ReadOptions(o.out)
 		if err != nil {
 			return nil, err
@@ -165,35 +195,30 @@ func (o *trainOptions) settings(typed *pflag.FlagSet, resuming bool) (*trainSett
 	if err := s.override(typed); err != nil {
 		return nil, usageError{err}
 	}
-	if err := s.Eval.check(typed); err != nil {
-		return nil, err
+	if o.transfer != "" && !resuming {
+		if s.Transfer, err = newTransfer(o.transfer); err != nil {
+			return nil, err
+		}
 	}
 	if o.data != "" {
-		s.Data = o.data
+		s.Data, err = filepath.Abs(o.data)
 	}
-	if s.Data == "" {
-		return nil, withHint(usagef("train needs --data"), "diffuse train --data D --out RUN; the Debian package dataset-fashion-mnist is one such D")
-	}
-	s.Data, err = filepath.Abs(s.Data)
 	return &s, err
 }
 
 // openData opens the pictures and hides the classes if asked to.
 func openData(u *ui, s *trainSettings) (dataset.Dataset, error) {
-	d, err := dataset.Open(s.Data, dataset.Options{
-		Split: s.Split, Height: s.Resolution, Width: s.Resolution, Grey: s.Grey, SkipBad: s.SkipBad,
-		Warn: func(line string) { u.warn("%s", line) },
-	})
+	o, err := s.read()
 	if err != nil {
-		err = fmt.Errorf("--data: %w", err)
-	}
-	switch {
-	case errors.Is(err, dataset.ErrSizes):
-		return nil, withHint(err, "--resolution N scales and crops all pictures to N×N")
-	case errors.Is(err, dataset.ErrUnreadable):
-		return nil, withHint(err, "--skip-bad leaves out unreadable pictures")
-	case err != nil:
 		return nil, err
+	}
+	o.Split = s.Split
+	d, err := openSet(u, s.Data, o)
+	if err != nil {
+		return nil, fmt.Errorf("--data: %w", err)
+	}
+	if d.Len() < s.Options.Batch {
+		u.warn("%s holds %d pictures, fewer than the %d of a step, which will show some more than once", s.Data, d.Len(), s.Options.Batch)
 	}
 	if s.Unlabelled {
 		d = unlabelled{d}
@@ -207,21 +232,34 @@ type unlabelled struct{ dataset.Dataset }
 func (unlabelled) Labels() int          { return 0 }
 func (unlabelled) ClassNames() []string { return nil }
 
+func (d unlabelled) Prefetch(indices []int) { dataset.Prefetch(d.Dataset, indices) }
+
 func (d unlabelled) Get(i int, dst []uint8) (int, error) {
 	_, err := d.Dataset.Get(i, dst)
 	return -1, err
 }
 
 // trainRun trains with complete settings.
-func trainRun(ctx context.Context, u *ui, dir string, s *trainSettings, data dataset.Dataset, resuming bool) error {
+func trainRun(ctx context.Context, u *ui, o trainOptions, s *trainSettings, data dataset.Dataset, resuming bool) error {
+	dir := o.out
+	if resuming {
+		l, err := train.Lock(dir)
+		if err != nil {
+			return err // before anything that takes long
+		}
+		l.Unlock()
+	}
 	net, err := unet.New(s.Network, sampler.Stream(s.Options.Seed, "weights"))
 	if err != nil {
+		return err
+	}
+	if err := s.initialise(u, dir, resuming, net); err != nil {
 		return err
 	}
 	ema := net.Clone()
 	w := &watcher{u: u, settings: s, classes: data.ClassNames(), ema: ema}
 	job := train.Job{
-		Options: s.Options, Setup: s.setup(), Net: trainable(s, net), EMA: trainable(s, ema), Data: data,
+		Options: s.Options, Setup: s.setup(), Origin: s.Transfer.origin(), Net: trainable(s, net), EMA: trainable(s, ema), Data: data,
 		Pictures: w.pictures, Snapshot: w.snapshot, Progress: w.progress, Log: w.log,
 	}
 	e, err := w.newEvaluator(ctx, dir, data)
@@ -235,9 +273,12 @@ func trainRun(ctx context.Context, u *ui, dir string, s *trainSettings, data dat
 	if resuming {
 		begin = train.Resume
 	}
+	if o.allowChange {
+		job.AllowChange = mayChange
+	}
 	run, err := begin(dir, job)
 	if err != nil {
-		return err
+		return hintChanged(err)
 	}
 	defer run.Close()
 	if run.Images >= s.Options.Duration && !run.Owes() {
@@ -252,6 +293,9 @@ func trainRun(ctx context.Context, u *ui, dir string, s *trainSettings, data dat
 			u.warn("no snapshot: %v", err)
 		}
 		return withHint(fmt.Errorf("%w: %w", errInterrupted, err), "go on with: diffuse train --resume --out %s", dir)
+	}
+	if errors.Is(err, syscall.ENOSPC) {
+		return withHint(err, "make room, then go on with: diffuse train --resume --out %s", dir)
 	}
 	if err != nil {
 		return err

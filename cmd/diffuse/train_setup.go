@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"diffuse/checkpoint"
+	"diffuse/dataset"
 	"diffuse/train"
 	"diffuse/unet"
 )
@@ -37,8 +38,10 @@ type trainSettings struct {
 	Snapshot    checkpoint.DType `json:"snapshot_type"`         // how snapshots store weights
 	Description string           `json:"description,omitempty"` // goes into the model file
 	License     string           `json:"license,omitempty"`     // goes into the model file
+	Transfer    *transfer        `json:"transfer,omitempty"`    // where the initial weights come from; nil: at random
 	Eval        trainEval        `json:"eval"`                  // how the run is measured; stored by package train itself
 
+	reading           // how pictures become those of a set
 	height, width int // of the pictures, once they are known
 }
 
@@ -49,9 +52,12 @@ func defaultSettings() trainSettings {
 	return s
 }
 
-// presetNames lists the presets.
-func presetNames() []string {
-	entries, err := presetFiles.ReadDir("presets")
+// presetNames lists the presets of "diffuse train".
+func presetNames() []string { return namesIn(presetFiles, "presets") }
+
+// namesIn lists the JSON files in a folder of embedded files, without their extension.
+func namesIn(files embed.FS, dir string) []string {
+	entries, err := files.ReadDir(dir)
 	if err != nil { // embedded, so this cannot happen
 		panic(err)
 	}
@@ -117,8 +123,10 @@ func (s *trainSettings) bind(f *pflag.FlagSet) {
 	f.Float64Var(&o.Clip, "clip", o.Clip, "largest norm of the gradient (0 = no limit)")
 	images(&o.EMAHalfLife, "ema-halflife", "half-life of the weights' average, in images")
 	f.Float64Var(&o.EMARampup, "ema-rampup", o.EMARampup, "half-life at most this share of the images seen (negative = no limit)")
-	f.Float64Var(&o.PMean, "p-mean", o.PMean, "mean of ln sigma in training")
-	f.Float64Var(&o.PStd, "p-std", o.PStd, "standard deviation of ln sigma in training")
+	f.Var((*stdsValue)(&o.EMAStds), "ema-stds", "relative widths of two more averages, from which diffuse ema makes others, such as 0.05,0.1; none = keep no more")
+	bindObjective(f, &o.Objective)
+	f.Float64Var(&o.PMean, "p-mean", o.PMean, "mean of ln sigma in training, with --noise lognormal")
+	f.Float64Var(&o.PStd, "p-std", o.PStd, "standard deviation of ln sigma in training, with --noise lognormal")
 	f.Float64Var(&o.SigmaData, "sigma-data", o.SigmaData, "standard deviation of the pictures on the scale -1 to 1")
 	f.BoolVar(&o.Flip, "flip", o.Flip, "mirror pictures at random; pictures drawn later will be mirrored too")
 	f.Float64Var(&o.ClassDropout, "class-dropout", o.ClassDropout, "share of pictures shown without their class (for guidance)")
@@ -139,8 +147,9 @@ func (s *trainSettings) bind(f *pflag.FlagSet) {
 	f.StringVar(&n.DecoderType, "decoder-type", n.DecoderType, "decoder: standard or skip")
 	f.IntVar(&n.PatchSize, "patch-size", n.PatchSize, "side of the patch that becomes one pixel of the finest level")
 
-	f.StringVar(&s.Split, "split", s.Split, "part of an idx data set: train or test")
-	f.IntVar(&s.Resolution, "resolution", s.Resolution, "scale and crop pictures to this size (0 = they must agree)")
+	f.StringVar(&s.Split, "split", s.Split, "part of the data set: train or test")
+	f.IntVar(&s.Resolution, "resolution", s.Resolution, "bring pictures to this size by --transform (0 = they must agree)")
+	s.reading.bind(f)
 	f.BoolVar(&s.Grey, "grey", s.Grey, "convert pictures to grey")
 	f.BoolVar(&s.Unlabelled, "unlabelled", s.Unlabelled, "ignore the classes of the data set")
 	f.BoolVar(&s.SkipBad, "skip-bad", s.SkipBad, "leave out unreadable pictures instead of stopping")
@@ -148,6 +157,13 @@ func (s *trainSettings) bind(f *pflag.FlagSet) {
 	f.StringVar(&s.Description, "description", s.Description, "a sentence about the model, kept in its file")
 	s.Eval.bind(f)
 	f.StringVar(&s.License, "license", s.License, "of weights and data, kept in the model's file")
+}
+
+// read is how the pictures are read, but for their part.
+func (s *trainSettings) read() (dataset.Options, error) {
+	o := dataset.Options{Height: s.Resolution, Width: s.Resolution, Grey: s.Grey, SkipBad: s.SkipBad}
+	err := s.reading.into(&o)
+	return o, err
 }
 
 // override sets the fields whose flags were typed in typed.
@@ -167,6 +183,7 @@ func (s *trainSettings) override(typed *pflag.FlagSet) error {
 func (s *trainSettings) fit(h, w, c, labels int) error {
 	n := &s.Network
 	n.Resolution, n.InChannels, n.OutChannels, n.LabelDim = max(h, w), c, c, labels
+	s.tellAugmentation()
 	if len(n.ChannelMult) == 0 {
 		n.ChannelMult = []int{1}
 		fits := func(levels int) bool {
