@@ -19,8 +19,7 @@ const trainBatch = 16
 func (b *bencher) networks(m benchedModel) {
 	r := rand.New(rand.NewPCG(2, 0))
 	h, w := m.Size()
-	ph, pw := m.PictureSize()
-	flop := networkCost(m.Net).GFLOP * 1e9 * float64(h*w) / float64(ph*pw)
+	flop := networkCost(m.Net, h, w).GFLOP * 1e9
 	evaluate := func(batch int) func() {
 		x, sigma := normals(r, batch, h, w, m.InChannels), make([]float64, batch)
 		in := unet.Inputs{}
@@ -74,8 +73,7 @@ func (b *bencher) training(m benchedModel) {
 		}
 	})
 	h, w := m.Size()
-	ph, pw := m.PictureSize()
-	flop := 3 * trainBatch * networkCost(m.Net).GFLOP * 1e9 * float64(h*w) / float64(ph*pw)
+	flop := 3 * trainBatch * networkCost(m.Net, h, w).GFLOP * 1e9
 	b.report(name, t, append(b.work(flop, t), figure{trainBatch / t.wall, "images/s"}, figure{peakMemory() / 1e6, "peak-MB"})...)
 }
 

@@ -16,7 +16,8 @@ var trainSections = []struct {
 	{"Noise, prediction and loss", []string{"noise", "p-mean", "p-std", "precond", "sigma-data", "loss", "loss-scales", "loss-dct", "class-dropout"}},
 	{"Pictures", []string{"split", "resolution", "transform", "background", "data-memory", "grey", "unlabelled", "skip-bad", "flip", "augment"}},
 	{"Network", []string{"network", "model-type", "model-channels", "channel-mult", "num-blocks", "attn-resolutions", "dropout", "embedding-type",
-		"encoder-type", "decoder-type", "patch-size"}},
+		"encoder-type", "decoder-type", "patch-size", "first-op", "encoder-blocks", "decoder-blocks", "middle-blocks", "skip-per", "dropout-resolution",
+		"positions"}},
 	{"Statistics and files", []string{"tick", "checkpoint-ticks", "picture-ticks", "snapshot-ticks", "snapshot-type", "description", "license"}},
 	{"Evaluation", []string{"eval-ref", "eval-ref-split", "eval-metrics", "eval-features", "eval-inception", "eval-no-cache", "eval-num", "eval-every"}},
 }
