@@ -211,7 +211,7 @@ func (r *convertReport) inspect(u *ui, f *checkpoint.File) error {
 			}
 		}
 	}
-	if r.NotFinite > 0 {
+	if r.NotFinite > 0 && r.Kind == "tensors" { // whoever opened a model has said so
 		u.warn("%s: %d of %d values are NaN or infinite, the first in tensor %s", r.In, r.NotFinite, r.Values, first)
 	}
 	return nil

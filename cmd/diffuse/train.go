@@ -40,10 +40,11 @@ file (arr_0, and arr_1 for classes), or a folder of pictures whose sub-folders a
 classes.
 
 RUN becomes the folder of the run: options.json, log.txt, stats.jsonl (a line a
-tick), pictures-*.png (what the averaged weights draw), snapshot-*.safetensors
-(models to sample from) and checkpoint.safetensors. An existing run is only
-touched with --resume, which continues it with the settings it has and ends with
-the same bytes as a run that was never stopped; where there is no run yet,
+tick), sessions.jsonl (which program on what machine), pictures-*.png (what the
+averaged weights draw), snapshot-*.safetensors (models to sample from) and
+checkpoint.safetensors; "diffuse report RUN" makes a page of it. An existing run is
+only touched with --resume, which continues it with the settings it has and ends
+with the same bytes as a run that was never stopped; where there is no run yet,
 --resume starts one. Ctrl-C writes a checkpoint first.
 
 With --eval-ref the averaged weights are measured at snapshots as "diffuse eval"
@@ -72,7 +73,7 @@ Settings come from the defaults, then the preset, then flags.`,
 	f.BoolVar(&o.list, "list-presets", false, "print the presets and stop")
 	f.StringVar(&o.transfer, "transfer", "", "start from the weights of a `MODEL`, where names and shapes agree")
 	f.StringVar(&o.network, "network", "", "`FILE.json` with (part of) a network configuration")
-	f.BoolVar(&o.dryRun, "dry-run", false, "print the complete settings as JSON and stop")
+	f.BoolVar(&o.dryRun, "dry-run", false, "print the complete settings and what each level of the network costs, and stop")
 	shown.bind(f)
 	sectionTrain(f)
 	c.RegisterFlagCompletionFunc("transfer", completeModel)
@@ -101,14 +102,11 @@ func runTrain(ctx context.Context, u *ui, o trainOptions, typed *pflag.FlagSet) 
 		return errors.Join(err, wrong)
 	}
 	h, w, c := data.Size()
-	if err := errors.Join(wrong, s.fit(h, w, c, data.Labels())); err != nil {
-		return err
-	}
-	if err := s.checkOptions(typed, h, w, c); err != nil {
+	if err := errors.Join(wrong, s.fit(h, w, c, data.Labels()), s.checkLoss(h, w, c)); err != nil {
 		return err
 	}
 	if o.dryRun {
-		return u.result(s)
+		return showPlan(u, s)
 	}
 	return trainRun(ctx, u, o, s, data, resuming)
 }
@@ -130,7 +128,8 @@ func (o *trainOptions) wrong(s *trainSettings, typed *pflag.FlagSet, resuming bo
 	if resuming && o.transfer != "" {
 		all = append(all, usagef("--transfer: the run in %s has weights already", o.out))
 	}
-	all = append(all, s.Eval.check(typed))
+	all = append(all, s.Eval.check(typed), conflict(typed, "first-op", "patch-size"))
+	all = append(all, s.objectiveConflicts(typed)...)
 	if err := s.Options.Validate(); err != nil {
 		all = append(all, usageError{err})
 	}
@@ -186,6 +185,9 @@ func (o *trainOptions) settings(typed *pflag.FlagSet, resuming bool) (*trainSett
 	if typed.Changed("model-type") && !resuming {
 		kind := typed.Lookup("model-type").Value.String()
 		s.Network = unet.DefaultConfig(kind)
+		if kind == "uvit" { // the pictures' size decides
+			s.Network.ChannelMult = nil
+		}
 	}
 	if o.network != "" {
 		if err := readNetwork(o.network, &s.Network); err != nil {
@@ -285,6 +287,7 @@ func trainRun(ctx context.Context, u *ui, o trainOptions, s *trainSettings, data
 	if run.Images >= s.Options.Duration && !run.Owes() {
 		return w.already(dir, run.Images)
 	}
+	recordSession(u, dir, run.Images)
 	w.start(float64(run.Images))
 	err = run.Train(ctx)
 	w.bar.finish()
