@@ -1,24 +1,34 @@
 // Package dataset reads sets of pictures of one size, with or without class labels, for training and for reference statistics.
 //
-// [Open] takes a folder of idx files (the format of MNIST and Fashion-MNIST, https://yann.lecun.com/exdb/mnist, gzipped or not), one such
-// file, or a folder of pictures whose sub-folders are the classes. The result is a [Dataset]: pictures by index as
+// [Open] takes a folder of pictures whose sub-folders are the classes, on disk or in a zip archive, also in EDM's layout (dataset.json) or
+// Hugging Face's (metadata.jsonl, parquet files); CIFAR as it is published; idx files (the format of MNIST and Fashion-MNIST,
+// https://yann.lecun.com/exdb/mnist, gzipped or not); and npz archives. The result is a [Dataset]: pictures by index as
 // height × width × channels of bytes, and a label each. Up to [Options].MaxBytes of pictures are decoded at once, on all processors,
-// and kept; larger sets are decoded picture by picture when asked for. Either way the order is fixed: that of the idx
-// file, or sorted by path.
+// and kept; larger sets are decoded picture by picture when asked for, or ahead of that, once [Prefetch] has said which come next. Either
+// way the order is fixed: that of the file, or sorted by path. [Measure] counts and averages a set, [Pack] writes one in EDM's layout.
 //
 // Nothing in a file is believed before it is checked: counts against sizes, labels against images, pictures against each other. An error names
-// the file and both numbers. [Options].SkipBad leaves pictures that cannot be decoded out, and says so.
+// the file and both numbers. Pictures are refused by the size in their headers, before anything of that size is allocated; names inside archives
+// are never used as paths; pickles are read and not executed. [Options].SkipBad leaves pictures that cannot be decoded out, and says so.
 //
 // [Permutation] is the order in which an epoch visits a set; it depends on its arguments and on nothing else.
 package dataset
 
 import (
+	"archive/zip"
+	"bufio"
+	"bytes"
+	"compress/gzip"
 	"errors"
 	"fmt"
+	"io"
 	"math/bits"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
+
+	"diffuse/imageio"
 )
 
 // A Dataset is a sequence of pictures of one size. Its methods may be called by several goroutines at once.
@@ -32,13 +42,17 @@ type Dataset interface {
 
 // Options says how Open reads a set. The zero value is DefaultOptions.
 type Options struct {
-	Split         string       // of idx folders, and of folders that hold train/ and test/: "train" (or "", the default) or "test"
-	Height, Width int          // scale to cover this size and cut the centre; 0 and 0: all pictures must agree; one 0: square
-	Grey          bool         // convert to grey; otherwise a set is grey only if every picture is
-	SkipBad       bool         // leave out pictures that cannot be decoded, or are larger than MaxPixels, instead of failing
-	Warn          func(string) // told what was skipped, a line at a time, from the goroutine that called Open; may be nil
-	MaxBytes      int64        // keep up to this many bytes of decoded pictures in memory; 0: DefaultMaxBytes
-	MaxPixels     int          // refuse larger pictures; 0: imageio.DefaultPixels
+	Split         string                       // of sets in parts: "train" (or "", the default) or "test"
+	Height, Width int                          // bring pictures to this size by Transform; 0 and 0: all pictures must agree; one 0: square
+	Transform     imageio.Transform            // how; "": imageio.CentreCrop
+	Background    *[3]uint8                    // colour behind pictures with opacity and around padded ones; nil: white
+	Grey          bool                         // convert to grey; otherwise a set is grey only if every picture is
+	SkipBad       bool                         // leave out pictures that cannot be decoded, or are larger than MaxPixels, instead of failing
+	Warn          func(string)                 // told what was skipped, a line at a time, from the goroutine that called Open; may be nil
+	Skipped       func(name string, err error) // told of each picture that SkipBad leaves out; nil: Warn is
+	Progress      func(done, total int)        // told how many pictures are read, from the goroutine that called Open; may be nil
+	MaxBytes      int64                        // keep up to this many bytes of decoded pictures in memory; 0: DefaultMaxBytes
+	MaxPixels     int                          // refuse larger pictures; 0: imageio.DefaultPixels
 }
 
 // DefaultMaxBytes is how much of a set is kept decoded in memory: 1 GiB, 5461 pictures of 256×256 or all of CIFAR-10 and MNIST.
@@ -67,17 +81,39 @@ func (o *Options) complete() error {
 	if o.MaxBytes == 0 {
 		o.MaxBytes = DefaultMaxBytes
 	}
+	if o.Transform == "" {
+		o.Transform = imageio.CentreCrop
+	}
+	if !slices.Contains(imageio.Transforms(), o.Transform) {
+		return fmt.Errorf("transform %q is unknown: %v", o.Transform, imageio.Transforms())
+	}
+	if o.Background == nil {
+		o.Background = &[3]uint8{255, 255, 255}
+	}
 	if o.Warn == nil {
 		o.Warn = func(string) {}
+	}
+	if warn := o.Warn; o.Skipped == nil {
+		o.Skipped = func(_ string, err error) { warn("skipping " + err.Error()) }
+	}
+	if o.Progress == nil {
+		o.Progress = func(int, int) {}
 	}
 	return nil
 }
 
-// Open reads the set at path: a folder that holds train-images-idx3-ubyte or t10k-images-idx3-ubyte (with .gz or not) and the labels that
-// go with it; one such images file, with its labels if they lie beside it; an npz archive of pictures (arr_0) and perhaps labels (arr_1); or a
-// folder of pictures. In the latter the first folder
-// below path is the class, deeper ones do not matter, and pictures without sub-folders are unlabelled; a dataset.json as EDM's dataset_tool
-// writes it overrules that. Names that start with a dot and files that are no pictures by their ending are passed over.
+// Open reads the set at path, which may be (told apart by content, not by name)
+//
+//   - a folder with train-images-idx3-ubyte or t10k-images-idx3-ubyte (with .gz or not) and the labels that go with it, or one such
+//     images file, with its labels if they lie beside it;
+//   - the files of CIFAR-10 or CIFAR-100, binary or pickled for Python, in a folder or in the tar archive they are published as;
+//   - parquet files with a column of pictures as Hugging Face stores them (groups of bytes and path) and perhaps a column of labels;
+//   - an npz archive of pictures (arr_0) and perhaps labels (arr_1);
+//   - a folder of pictures, also in a zip archive. The first folder below path is the class, deeper ones do not matter, and pictures without
+//     sub-folders are unlabelled. A dataset.json as EDM's dataset_tool writes it overrules that, and so do the labels of a metadata.jsonl as
+//     Hugging Face's imagefolder has it. Names that start with a dot and files that are no pictures by their ending are passed over.
+//
+// Sets in train and test parts keep these in files or folders of those names; Options.Split chooses.
 func Open(path string, o Options) (Dataset, error) {
 	d, err := open(path, o)
 	if err != nil {
@@ -95,10 +131,7 @@ func open(path string, o Options) (Dataset, error) {
 		return nil, err.(*os.PathError).Err
 	}
 	if !info.IsDir() {
-		if isNPZ(path) {
-			return openNPZ(path, o)
-		}
-		return openIDX(path, o)
+		return openFile(path, o)
 	}
 	images, err := findIDX(path, o.Split)
 	if err != nil {
@@ -107,7 +140,84 @@ func open(path string, o Options) (Dataset, error) {
 	if images != "" {
 		return openIDX(images, o)
 	}
-	return openFolder(path, o)
+	shards, err := onDisk(path).list([]string{".parquet"})
+	if err != nil {
+		return nil, err
+	}
+	shards = slices.DeleteFunc(shards, func(name string) bool { return strings.HasSuffix(name, "metadata.parquet") }) // of pictures beside it
+	if len(shards) == 0 {
+		return openTree(onDisk(path), o)
+	}
+	if shards, err = partOf(shards, o.Split); err != nil {
+		return nil, err
+	}
+	return openParquet(path, shards, o)
+}
+
+// openFile tells the kinds of files apart by their first bytes.
+func openFile(path string, o Options) (Dataset, error) {
+	head, err := firstBytes(path)
+	if err != nil {
+		return nil, err
+	}
+	if isTar(head) {
+		return openTar(path, o)
+	}
+	arrays := false
+	if bytes.HasPrefix(head, []byte("PK\x03\x04")) {
+		if arrays, err = holdsArrays(path); err != nil {
+			return nil, err
+		}
+		if !arrays {
+			return openZip(path, o)
+		}
+	}
+	if err := noParts(o.Split); err != nil {
+		return nil, err
+	}
+	switch {
+	case arrays:
+		return openNPZ(path, o)
+	case bytes.HasPrefix(head, []byte("PAR1")):
+		return openParquet(path, []string{""}, o)
+	}
+	return openIDX(path, o)
+}
+
+// tarBlock is the size of a tar archive's first header, which says so at byte 257.
+const tarBlock = 512
+
+func isTar(head []byte) bool { return len(head) == tarBlock && string(head[257:262]) == "ustar" }
+
+// firstBytes returns the start of a file, unpacked if it is gzipped.
+func firstBytes(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err.(*os.PathError).Err
+	}
+	defer f.Close()
+	var r io.Reader = bufio.NewReader(f)
+	if magic, _ := r.(*bufio.Reader).Peek(2); bytes.Equal(magic, []byte{0x1f, 0x8b}) {
+		if r, err = gzip.NewReader(r); err != nil {
+			return nil, err
+		}
+	}
+	head := make([]byte, tarBlock)
+	n, err := io.ReadFull(r, head)
+	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+		return nil, err
+	}
+	return head[:n], nil
+}
+
+// holdsArrays reports whether a zip archive is one of numpy's.
+func holdsArrays(path string) (bool, error) {
+	z, err := zip.OpenReader(path)
+	if err != nil {
+		return false, err
+	}
+	defer z.Close()
+	return slices.ContainsFunc(z.File, func(f *zip.File) bool { return strings.HasSuffix(f.Name, ".npy") }), nil
 }
 
 // Permutation returns the numbers 0 to n-1 in the order in which an epoch visits a set. It depends on the arguments only and is
@@ -142,16 +252,3 @@ func classNames(path string, n, h, w int) []string {
 }
 
 var errEmpty = errors.New("holds no pictures")
-
-// ErrSizes is wrapped by Open's error for pictures of different sizes; Options.Height and Width make them agree.
-var ErrSizes = errors.New("pictures differ in size")
-
-// ErrUnreadable matches, by errors.Is, the errors of Open and Get for a picture file that cannot be decoded; Options.SkipBad leaves
-// such files out.
-var ErrUnreadable = errors.New("unreadable picture")
-
-// unreadable makes an error match ErrUnreadable without a change of its words.
-type unreadable struct{ error }
-
-func (e unreadable) Unwrap() error        { return e.error }
-func (e unreadable) Is(target error) bool { return target == ErrUnreadable }

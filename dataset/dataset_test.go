@@ -107,7 +107,7 @@ func TestFolder(t *testing.T) {
 				"README.txt": nil, "c/notes.json": nil, ".git/x.png": small, "__MACOSX/b/1.png": small},
 			dataset.Options{}, "0:3 0:2 1:1", [3]int{2, 2, 1}, []string{"a", "b"}},
 		{"no classes", map[string][]byte{"2.png": flat(t, 2, 2, 2), "1.png": flat(t, 2, 2, 1)}, dataset.Options{}, "-1:1 -1:2", [3]int{2, 2, 1}, nil},
-		{"one colour picture makes a colour set", map[string][]byte{"1.png": flat(t, 2, 2, 7), "2.png": flat(t, 2, 2, 9, 8, 7, 100)}, dataset.Options{}, "-1:7 -1:9", [3]int{2, 2, 3}, nil},
+		{"one colour picture makes a colour set, opacity over white", map[string][]byte{"1.png": flat(t, 2, 2, 7), "2.png": flat(t, 2, 2, 9, 8, 7, 100)}, dataset.Options{}, "-1:7 -1:159", [3]int{2, 2, 3}, nil},
 		{"grey asked for", map[string][]byte{"1.png": flat(t, 2, 2, 7), "2.png": flat(t, 2, 2, 255, 0, 0)}, dataset.Options{Grey: true}, "-1:7 -1:76", [3]int{2, 2, 1}, nil},
 		{"scaled", map[string][]byte{"1.png": flat(t, 9, 2, 7), "2.png": flat(t, 3, 3, 8)}, dataset.Options{Height: 4, Width: 5}, "-1:7 -1:8", [3]int{4, 5, 1}, nil},
 		{"one side given", map[string][]byte{"1.png": flat(t, 9, 2, 7)}, dataset.Options{Width: 5}, "-1:7", [3]int{5, 5, 1}, nil},
@@ -150,7 +150,7 @@ func TestFolderErrors(t *testing.T) {
 		want  []string
 	}{
 		{map[string][]byte{"notes.txt": nil}, dataset.Options{}, []string{"no pictures", ".jpeg"}},
-		{map[string][]byte{"a.png": ok, "b.png": flat(t, 3, 2, 1)}, dataset.Options{}, []string{"a.png is 2×2", "b.png is 3×2"}},
+		{map[string][]byte{"a.png": ok, "b.png": flat(t, 3, 2, 1)}, dataset.Options{}, []string{"1 of 2×2, such as a.png", "1 of 3×2, such as b.png", "height and width"}},
 		{map[string][]byte{"a.png": ok, "k/b.png": ok, "l/b.png": ok}, dataset.Options{}, []string{"1 pictures", "2 more"}},
 		{map[string][]byte{"a.png": ok, "b.png": ok[:50]}, dataset.Options{}, []string{"b.png", "unexpected EOF"}},
 		{map[string][]byte{"a.png": ok, "b.png": []byte("text")}, dataset.Options{}, []string{"b.png", "not a PNG"}},

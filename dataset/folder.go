@@ -1,251 +1,121 @@
 package dataset
 
 import (
+	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
 	"diffuse/imageio"
 )
 
-// folder is a set of picture files, decoded when asked for.
-type folder struct {
-	info
-	root      string
-	files     []file
-	maxPixels int
-}
+// The files that describe the pictures of a folder.
+const (
+	edmLabels = "dataset.json"   // of EDM's and StyleGAN's dataset_tool
+	hubLabels = "metadata.jsonl" // of Hugging Face's imagefolder
+)
 
-// file is one picture.
-type file struct {
-	name  string // relative to the root, with slashes
-	label int
-	h, w  int
-	grey  bool
-}
-
-func (d *folder) Get(i int, dst []uint8) (int, error) {
-	label, err := d.check(i, dst)
-	if err != nil {
-		return label, err
+// openTree reads what is in a folder, on disk or in an archive: the files of CIFAR, or pictures.
+func openTree(t tree, o Options) (Dataset, error) {
+	if l, in := findCIFAR(t); l != nil {
+		return openCIFAR(l, func(name string) ([]byte, error) { return in.readFile(name, cifarFile) }, o)
 	}
-	m, err := imageio.DecodeFile(d.path(i), d.maxPixels)
-	if err != nil {
-		return label, unreadable{err}
-	}
-	copy(dst, m.Convert(d.c).Cover(d.h, d.w).Pix)
-	return label, nil
-}
-
-func (d *folder) path(i int) string {
-	return filepath.Join(d.root, filepath.FromSlash(d.files[i].name))
-}
-
-// openFolder lists the pictures below root, reads their headers, settles size and channels, and decodes them if they fit.
-func openFolder(root string, o Options) (Dataset, error) {
-	root, err := splitFolder(root, o.Split)
+	t, err := t.part(o.Split)
 	if err != nil {
 		return nil, err
 	}
-	names, err := list(root, "", nil, 0)
+	names, err := t.list(imageio.Extensions())
 	if err != nil {
 		return nil, err
 	}
 	if len(names) == 0 {
 		return nil, fmt.Errorf("%w (%s)", errEmpty, strings.Join(imageio.Extensions(), ", "))
 	}
-	slices.Sort(names)
-	d := &folder{root: root, maxPixels: pixelLimit(o), files: make([]file, len(names))}
+	d := &encoded{
+		read: o, files: make([]file, len(names)),
+		open: func(f *file) (io.ReadCloser, error) { return t.open(f.name) },
+		path: func(f *file) string { return t.path(f.name) },
+	}
 	for i, name := range names {
 		d.files[i].name = name
 	}
-	classes, err := d.classify()
+	classes, err := t.classify(d.files)
 	if err != nil {
 		return nil, err
 	}
-	bad := make([]error, len(d.files))
-	if err := d.each(bad, o.SkipBad, d.readHeader); err != nil {
-		return nil, err
-	}
-	d.drop(bad, o)
-	if len(d.files) == 0 {
-		return nil, fmt.Errorf("none of the %d pictures can be decoded", len(names))
-	}
-	if err := d.settle(classes, o); err != nil {
-		return nil, err
-	}
-	if !o.SkipBad {
-		return keep(d, d.info, o.MaxBytes)
-	}
-	return d.skipping(o, len(names))
+	return d.prepare(classes)
 }
 
-// skipping decodes all pictures, which shows those that cannot be, and leaves them out.
-func (d *folder) skipping(o Options, found int) (Dataset, error) {
-	size := d.h * d.w * d.c
-	var pix []uint8
-	if d.fits(o.MaxBytes) {
-		pix = make([]uint8, d.n*size)
-	}
-	bad := make([]error, d.n)
-	d.each(bad, true, func(i int) error {
-		if pix != nil {
-			_, err := d.Get(i, pix[i*size:(i+1)*size])
-			return err
-		}
-		_, err := d.Get(i, make([]uint8, size))
-		return err
-	})
-	if pix != nil {
-		to := 0
-		for i := range bad {
-			if bad[i] == nil {
-				to += copy(pix[to:], pix[i*size:(i+1)*size])
-			}
-		}
-		pix = pix[:to]
-	}
-	d.drop(bad, o)
-	if d.n == 0 {
-		return nil, fmt.Errorf("none of the %d pictures can be decoded", found)
-	}
-	if d.n < found {
-		o.Warn(fmt.Sprintf("skipped %d of %d pictures that cannot be decoded", found-d.n, found))
-	}
-	if pix != nil {
-		return &memory{d.info, pix}, nil
-	}
-	return d, nil
-}
-
-// each calls f for every picture on all processors; errors go to bad, or end it if skip is false.
-func (d *folder) each(bad []error, skip bool, f func(i int) error) error {
-	return parallel(len(bad), func(i int) error {
-		bad[i] = f(i)
-		if skip {
-			return nil
-		}
-		return bad[i]
-	})
-}
-
-// drop leaves out the pictures with an error and tells of each.
-func (d *folder) drop(bad []error, o Options) {
-	files := d.files[:0]
-	for i, err := range bad {
-		if err != nil {
-			o.Warn("skipping " + err.Error())
+// classify gives every file its label and returns the names of the classes, nil if there are none. A description decides, if
+// there is one, else the first folder of the name.
+func (t tree) classify(files []file) ([]string, error) {
+	for _, description := range []struct {
+		name string
+		read func([]byte, []file) (classes []string, done bool, err error)
+	}{{edmLabels, fromEDM}, {hubLabels, fromHub}} {
+		b, err := t.readFile(description.name, maxEncoded)
+		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
-		files = append(files, d.files[i])
-	}
-	d.files = files
-	d.fill()
-}
-
-// fill derives the count and the labels from the files.
-func (d *folder) fill() {
-	d.n, d.labels = len(d.files), nil
-	if d.names == nil {
-		return
-	}
-	for _, f := range d.files {
-		d.labels = append(d.labels, f.label)
-	}
-}
-
-func (d *folder) readHeader(i int) (err error) {
-	r, err := os.Open(d.path(i))
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	f := &d.files[i]
-	if f.h, f.w, f.grey, err = imageio.DecodeSize(r); err != nil {
-		return unreadable{fmt.Errorf("reading %s: %w", d.path(i), err)}
-	}
-	if f.h > d.maxPixels/f.w { // here, so that SkipBad leaves it out as it does any other picture that cannot be decoded
-		return fmt.Errorf("%s: %d×%d pixels are more than %d", d.path(i), f.h, f.w, d.maxPixels)
-	}
-	return nil
-}
-
-// settle chooses size and channels for the whole set.
-func (d *folder) settle(classes []string, o Options) error {
-	first := d.files[0]
-	d.h, d.w, d.c = o.Height, o.Width, 1
-	if d.h == 0 {
-		d.h, d.w = first.h, first.w
-	}
-	for _, f := range d.files {
-		if o.Height == 0 && (f.h != d.h || f.w != d.w) {
-			return fmt.Errorf("%w: %s is %d×%d (height×width), %s is %d×%d; choose a height and width to scale them to", ErrSizes, first.name, first.h, first.w, f.name, f.h, f.w)
+		if err != nil {
+			return nil, err // labels that cannot be read are not labels that are not there
 		}
-		if !f.grey && !o.Grey {
-			d.c = 3
+		classes, done, err := description.read(b, files)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", description.name, err)
+		}
+		if done {
+			return classes, nil
 		}
 	}
-	d.names = classes
-	d.fill()
-	return nil
+	return fromFolders(files)
 }
 
-// classify gives every file its label and returns the names of the classes, nil if there are none.
-func (d *folder) classify() ([]string, error) {
-	if classes, done, err := d.fromJSON(); done || err != nil {
-		return classes, err
-	}
-	class := func(f file) string {
+// fromFolders takes the first folder of a name as the class.
+func fromFolders(files []file) ([]string, error) {
+	loose, classes := 0, make([]string, len(files))
+	for i, f := range files {
 		name, _, ok := strings.Cut(f.name, "/")
 		if !ok {
-			return ""
-		}
-		return name
-	}
-	var classes []string
-	loose := 0
-	for _, f := range d.files {
-		if c := class(f); c == "" {
 			loose++
-		} else {
-			classes = append(classes, c)
+			continue
 		}
+		classes[i] = name
 	}
-	if loose == len(d.files) {
+	if loose == len(files) {
 		return nil, nil
 	}
 	if loose > 0 {
-		return nil, fmt.Errorf("%d pictures lie beside the sub-folders that hold %d more: which class are they?", loose, len(d.files)-loose)
+		return nil, fmt.Errorf("%d pictures lie beside the sub-folders that hold %d more: which class are they?", loose, len(files)-loose)
 	}
-	slices.Sort(classes)
-	classes = slices.Compact(classes)
-	for i, f := range d.files {
-		d.files[i].label, _ = slices.BinarySearch(classes, class(f))
-	}
-	return classes, nil
+	return number(files, classes), nil
 }
 
-// fromJSON reads the labels that EDM's dataset_tool writes: {"labels": [["00000/img00000000.png", 3], …]}, null for none.
-func (d *folder) fromJSON() (classes []string, done bool, err error) {
-	f, err := os.Open(filepath.Join(d.root, "dataset.json"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, false, nil
+// number labels files by the sorted names of their classes, which it returns.
+func number(files []file, classes []string) []string {
+	names := slices.Compact(slices.Sorted(slices.Values(classes)))
+	for i := range files {
+		files[i].label, _ = slices.BinarySearch(names, classes[i])
 	}
-	if err != nil {
-		return nil, false, err // labels that cannot be read are not labels that are not there
-	}
-	defer f.Close()
+	return names
+}
+
+// maxLabels bounds class numbers, from which names are made.
+const maxLabels = 1 << 16
+
+// fromEDM reads {"labels": [["00000/img00000000.png", 3], …]}, null for none, and "class_names" where Pack has written them.
+func fromEDM(b []byte, files []file) (classes []string, done bool, err error) {
 	var content struct {
 		Labels [][2]any `json:"labels"`
+		Names  []string `json:"class_names"`
 	}
-	if err := json.NewDecoder(io.LimitReader(f, 1<<30)).Decode(&content); err != nil {
-		return nil, false, fmt.Errorf("dataset.json: %w", err)
+	if err := json.NewDecoder(bytes.NewReader(b)).Decode(&content); err != nil {
+		return nil, false, err
 	}
 	if len(content.Labels) == 0 {
 		return nil, true, nil
@@ -254,86 +124,86 @@ func (d *folder) fromJSON() (classes []string, done bool, err error) {
 	for i, pair := range content.Labels {
 		name, ok1 := pair[0].(string)
 		label, ok2 := pair[1].(float64)
-		if !ok1 || !ok2 || label != float64(int(label)) || label < 0 || label >= 1<<16 {
-			return nil, false, fmt.Errorf("dataset.json: label %d is %v, not a file name and a class number", i, pair)
+		if !ok1 || !ok2 || label != float64(int(label)) || label < 0 || label >= maxLabels {
+			return nil, false, fmt.Errorf("label %d is %v, not a file name and a class number", i, pair)
 		}
 		labels[name] = int(label)
 		top = max(top, int(label))
 	}
-	for i, f := range d.files {
-		label, ok := labels[f.name]
+	for i := range files {
+		label, ok := labels[files[i].name]
 		if !ok {
-			return nil, false, fmt.Errorf("dataset.json: no label for %s", f.name)
+			return nil, false, fmt.Errorf("no label for %s", files[i].name)
 		}
-		d.files[i].label = label
+		files[i].label = label
+	}
+	if len(content.Names) == 0 {
+		return classNames("", top+1, 0, 0), true, nil
+	}
+	if top >= len(content.Names) {
+		return nil, false, fmt.Errorf("label %d, but names for %d classes", top, len(content.Names))
+	}
+	return content.Names, true, nil
+}
+
+// fromHub reads a line of JSON a picture: {"file_name": "0001.png", "label": 3}, where the label is a number or a name. Lines
+// without a label leave the classes to the folders.
+func fromHub(b []byte, files []file) (classes []string, done bool, err error) {
+	labels := map[string]any{}
+	lines := bufio.NewScanner(bytes.NewReader(b))
+	lines.Buffer(nil, maxEncoded)
+	for n := 1; lines.Scan(); n++ {
+		if len(bytes.TrimSpace(lines.Bytes())) == 0 {
+			continue
+		}
+		var line struct {
+			Name  string `json:"file_name"`
+			Label any    `json:"label"`
+		}
+		if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
+			return nil, false, fmt.Errorf("line %d: %w", n, err)
+		}
+		if line.Name == "" {
+			return nil, false, fmt.Errorf("line %d has no file_name", n)
+		}
+		if line.Label != nil {
+			labels[line.Name] = line.Label
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return nil, false, err
+	}
+	if len(labels) == 0 {
+		return nil, false, nil
+	}
+	return labelled(files, labels)
+}
+
+// labelled gives files the labels found under their names, which are all numbers or all words.
+func labelled(files []file, labels map[string]any) ([]string, bool, error) {
+	words, top := make([]string, len(files)), -1
+	for i := range files {
+		name := files[i].name
+		switch v := labels[name].(type) {
+		case nil:
+			return nil, false, fmt.Errorf("no label for %s", name)
+		case string:
+			words[i] = v
+		case float64:
+			if v != float64(int(v)) || v < 0 || v >= maxLabels {
+				return nil, false, fmt.Errorf("the label of %s is %v, not a class number", name, v)
+			}
+			files[i].label = int(v)
+			top = max(top, int(v))
+		default:
+			return nil, false, fmt.Errorf("the label of %s is %v, neither a number nor a name", name, v)
+		}
+	}
+	if top < 0 {
+		return number(files, words), true, nil
+	}
+	if slices.ContainsFunc(words, func(s string) bool { return s != "" }) {
+		return nil, false, errors.New("some labels are numbers, some are names")
 	}
 	return classNames("", top+1, 0, 0), true, nil
-}
-
-// splitFolder descends into train/ or test/ where a folder's sub-folders are splits, not classes.
-func splitFolder(root, split string) (string, error) {
-	entries, err := os.ReadDir(root)
-	if err != nil {
-		return "", err
-	}
-	var splits []string
-	for _, e := range entries {
-		if !e.IsDir() || strings.HasPrefix(e.Name(), ".") {
-			continue
-		}
-		if !slices.Contains([]string{"train", "test", "val", "valid", "validation"}, e.Name()) {
-			splits = nil
-			break
-		}
-		splits = append(splits, e.Name())
-	}
-	if len(splits) == 0 {
-		if split == "test" { // "train" is what everybody asks for who knows of no parts
-			return "", errors.New("holds no parts train and test")
-		}
-		return root, nil
-	}
-	if !slices.Contains(splits, split) {
-		return "", fmt.Errorf("holds the splits %s, but no %s", strings.Join(splits, ", "), split)
-	}
-	return filepath.Join(root, split), nil
-}
-
-// maxDepth stops at folders that link to themselves.
-const maxDepth = 16
-
-// list appends the pictures in the folder rel below root, links followed.
-func list(root, rel string, names []string, depth int) ([]string, error) {
-	if depth > maxDepth {
-		return nil, fmt.Errorf("folders are nested more than %d deep at %s", maxDepth, rel)
-	}
-	entries, err := os.ReadDir(filepath.Join(root, rel))
-	if err != nil {
-		return nil, err
-	}
-	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), ".") || e.Name() == "__MACOSX" {
-			continue
-		}
-		name := filepath.Join(rel, e.Name())
-		mode := e.Type()
-		if mode&os.ModeSymlink != 0 {
-			mode = 0 // of a link that leads nowhere: if it is called like a picture, reading it gives the error
-			info, err := os.Stat(filepath.Join(root, name))
-			if err == nil {
-				mode = info.Mode()
-			} else if filepath.Ext(name) == "" {
-				return nil, err // it may have been a class
-			}
-		}
-		switch {
-		case mode.IsDir():
-			if names, err = list(root, name, names, depth+1); err != nil {
-				return nil, err
-			}
-		case mode.IsRegular() && slices.Contains(imageio.Extensions(), strings.ToLower(filepath.Ext(name))):
-			names = append(names, filepath.ToSlash(name))
-		}
-	}
-	return names, nil
 }

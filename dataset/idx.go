@@ -76,16 +76,11 @@ func openIDX(path string, o Options) (Dataset, error) {
 	} else {
 		o.Warn(fmt.Sprintf("%s: no labels file beside it, so the set has no classes", path))
 	}
-	native := s
-	var d Dataset = &idxSet{native, images}
+	var d Dataset = &idxSet{s, images}
 	if images.pix != nil {
-		d = &memory{native, images.pix}
+		d = &memory{s, images.pix}
 	}
-	if o.Height == 0 || o.Height == s.h && o.Width == s.w {
-		return d, nil
-	}
-	s.h, s.w = o.Height, o.Width
-	return keep(&scaled{s, d}, s, o.MaxBytes)
+	return rescale(d, s, o)
 }
 
 func pixelLimit(o Options) int {

@@ -54,7 +54,7 @@ func TestIDX(t *testing.T) {
 		{"", dataset.Options{}, "0:0 1:6 2:12", 3},
 		{"", dataset.Options{MaxBytes: 7}, "0:0 1:6 2:12", 3}, // from the file, one by one
 		{"", dataset.Options{Split: "test"}, "0:0 1:6", 2},
-		{trainImages, dataset.Options{Split: "test"}, "0:0 1:6 2:12", 3},
+		{trainImages, dataset.Options{Split: "train"}, "0:0 1:6 2:12", 3},
 		{testImages + ".gz", dataset.Options{}, "0:0 1:6", 2},
 		{"other.idx3-ubyte", dataset.Options{}, "-1:0", 0},
 		{"", dataset.Options{Height: 1, Width: 1, MaxBytes: 3}, "0:3 1:9 2:15", 3}, // the mean, 2, of 0 1 3 4 after rounding up twice

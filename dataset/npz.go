@@ -1,26 +1,11 @@
 package dataset
 
 import (
-	"bytes"
 	"fmt"
-	"io"
 	"math"
-	"os"
 
 	"diffuse/checkpoint"
 )
-
-// isNPZ reports whether the file at path is a zip archive by its first bytes.
-func isNPZ(path string) bool {
-	f, err := os.Open(path)
-	if err != nil {
-		return false
-	}
-	defer f.Close()
-	head := make([]byte, 4)
-	_, err = io.ReadFull(f, head)
-	return err == nil && bytes.Equal(head, []byte("PK\x03\x04"))
-}
 
 // openNPZ reads the pictures of an npz archive: arr_0, N×H×W×C bytes, and arr_1, N class numbers, if there is one (the sample
 // files of OpenAI's guided-diffusion, and what "diffuse sample --npz" writes). Class -1 stands for none; a set with such
@@ -51,17 +36,7 @@ func openNPZ(path string, o Options) (Dataset, error) {
 			return nil, fmt.Errorf("arr_1: %w", err)
 		}
 	}
-	as := m.info
-	if o.Height != 0 {
-		as.h, as.w = o.Height, o.Width
-	}
-	if o.Grey {
-		as.c = 1
-	}
-	if as.h == m.h && as.w == m.w && as.c == m.c {
-		return m, nil
-	}
-	return keep(&scaled{as, m}, as, o.MaxBytes)
+	return rescale(m, m.info, o)
 }
 
 // label takes the classes of the pictures from an array.

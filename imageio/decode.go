@@ -58,11 +58,19 @@ func (f format) matches(b []byte) bool {
 	return true
 }
 
+// orientation is that of a file which starts with b.
+func (f format) orientation(b []byte) int {
+	if f.name != "JPEG" {
+		return 1
+	}
+	return orientation(b)
+}
+
 // ErrFormat is returned, wrapped, by Decode for bytes that are no known kind of picture.
 var ErrFormat = errors.New("not a PNG, JPEG, GIF, BMP, TIFF or WebP picture")
 
 // Decode reads a picture, recognised by its first bytes. Grey files give 1 channel, files with opacity 4, others 3; deeper
-// channels are cut to 8 bits. A picture of more than limit pixels (DefaultPixels if limit is 0) is refused on the strength
+// channels are cut to 8 bits, and JPEG files are turned as their Exif orientation says. A picture of more than limit pixels (DefaultPixels if limit is 0) is refused on the strength
 // of its header, before anything of its size is allocated.
 func Decode(r io.Reader, limit int) (Image, error) {
 	if limit <= 0 {
@@ -74,6 +82,7 @@ func Decode(r io.Reader, limit int) (Image, error) {
 	if err != nil {
 		return Image{}, err
 	}
+	turn := f.orientation(read.Bytes())
 	if c.Height > limit/c.Width {
 		return Image{}, fmt.Errorf("%s picture of %d×%d pixels is larger than %d pixels", f.name, c.Height, c.Width, limit)
 	}
@@ -88,19 +97,23 @@ func Decode(r io.Reader, limit int) (Image, error) {
 	if bounds.Dx() != c.Width || bounds.Dy() != c.Height {
 		return Image{}, fmt.Errorf("%s picture of %d×%d pixels, but its header says %d×%d", f.name, bounds.Dy(), bounds.Dx(), c.Height, c.Width)
 	}
-	return fromImage(m, bounds), nil
+	return fromImage(m, bounds).upright(turn), nil
 }
 
-// DecodeSize reads the header of a picture only: its height and width in pixels, and whether it is grey.
+// DecodeSize reads the header of a picture only: its height and width in pixels, as Decode would return it, and whether it is grey.
 func DecodeSize(r io.Reader) (h, w int, grey bool, err error) {
-	_, c, err := header(bufio.NewReaderSize(r, 4096), nil)
+	var read bytes.Buffer
+	f, c, err := header(bufio.NewReaderSize(r, 4096), &read)
 	if err != nil {
 		return 0, 0, false, err
+	}
+	if sideways(f.orientation(read.Bytes())) {
+		c.Height, c.Width = c.Width, c.Height
 	}
 	return c.Height, c.Width, c.ColorModel == color.GrayModel || c.ColorModel == color.Gray16Model, nil
 }
 
-// header recognises the format and reads the header, and copies what it consumed to read unless that is nil.
+// header recognises the format and reads the header, and copies what it consumed to read.
 func header(b *bufio.Reader, read *bytes.Buffer) (f format, c image.Config, err error) {
 	head, err := b.Peek(16)
 	if err != nil && err != io.EOF {
@@ -112,11 +125,7 @@ func header(b *bufio.Reader, read *bytes.Buffer) (f format, c image.Config, err 
 		return f, c, ErrFormat
 	}
 	f = all[at]
-	r := io.Reader(b)
-	if read != nil {
-		r = io.TeeReader(b, read)
-	}
-	c, err = f.config(r)
+	c, err = f.config(io.TeeReader(b, read))
 	if err != nil {
 		return f, c, fmt.Errorf("%s header: %w", f.name, noEOF(err))
 	}
@@ -184,10 +193,19 @@ func withAlpha(m image.Image, bounds image.Rectangle) Image {
 	in := bounds.Intersect(m.Bounds())
 	for y := in.Min.Y; y < in.Max.Y; y++ {
 		for x := in.Min.X; x < in.Max.X; x++ {
-			c := color.NRGBAModel.Convert(m.At(x, y)).(color.NRGBA)
+			c := straight(m.At(x, y))
 			i := ((y-bounds.Min.Y)*out.W + x - bounds.Min.X) * 4
 			out.Pix[i], out.Pix[i+1], out.Pix[i+2], out.Pix[i+3] = c.R, c.G, c.B, c.A
 		}
 	}
 	return out
+}
+
+// straight is a colour not premultiplied, its upper eight bits; those of an NRGBA64 are there already, and the standard
+// library's way over premultiplied values would lose some.
+func straight(c color.Color) color.NRGBA {
+	if c, ok := c.(color.NRGBA64); ok {
+		return color.NRGBA{R: uint8(c.R >> 8), G: uint8(c.G >> 8), B: uint8(c.B >> 8), A: uint8(c.A >> 8)}
+	}
+	return color.NRGBAModel.Convert(c).(color.NRGBA)
 }

@@ -9,9 +9,11 @@
 // [WritePNG] writes a picture together with text, such as the parameters that made it, which [ReadPNGMeta] returns; the file is written
 // complete or not at all. [Decode] reads PNG, JPEG, the first frame of a GIF, BMP, TIFF and WebP, and refuses pictures of more
 // pixels than asked for before it decodes them. [Grid] lays pictures out on a sheet, [Image.Resize] and [Image.Cover] scale
-// with an antialiased bicubic filter, [Image.ResizeWith] and [ResizeFloat] with any of PIL's, [Image.Convert] changes between grey and colour.
+// with an antialiased bicubic filter, [Image.ResizeWith] and [ResizeFloat] with any of PIL's, [Image.Convert] changes between grey and colour,
+// [Image.Over] lays pictures with opacity over a colour.
 //
-// No file's orientation, gamma or colour profile is applied, as in the peers' data loaders.
+// [Transform] names the ways to bring pictures of any size to one. A JPEG file's Exif orientation is applied; gamma and colour profiles are not, as
+// in the peers' data loaders.
 package imageio
 
 import "fmt"

@@ -283,6 +283,8 @@ func TestDecodeRefuses(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
+	f.Add(cornered(f, 6, binary.LittleEndian))
+	f.Add(cornered(f, 3, binary.BigEndian)[:60])
 	for _, b := range files(f) {
 		f.Add(b)
 	}

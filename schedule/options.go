@@ -13,6 +13,7 @@ type options struct {
 	values map[string]string // flags have an empty value
 	order  []string
 	err    error
+	size   float64 // side of the pictures, for options that leave it out; 0 = unknown
 }
 
 // canonical is lower case with "-" for "_".

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 )
 
@@ -32,7 +33,8 @@ func buildVP(o *options) Schedule {
 	if math.IsInf(hi, 0) || !(lo > 0) {
 		o.fail("beta-d=%g and beta-min=%g lead to noise levels from %g to %g", betaD, betaMin, lo, hi)
 	}
-	return Schedule{SigmaMin: lo, SigmaMax: hi, Grid: func(n int, min, max, _ float64) ([]float64, error) {
+	logsnr := func(t float64) float64 { return -2 * math.Log(c.Sigma(eps+t*(1-eps))) }
+	return Schedule{SigmaMin: lo, SigmaMax: hi, LogSNR: logsnr, Grid: func(n int, min, max, _ float64) ([]float64, error) {
 		if err := checkRange(n, min, max); err != nil {
 			return nil, fmt.Errorf("schedule vp: %w", err)
 		}
@@ -89,10 +91,10 @@ func buildCosineGamma(o *options) Schedule {
 		o.fail("start=%g must be below end=%g", start, end)
 		return Schedule{}
 	}
-	return Schedule{Grid: logSNRGrid(CosineGamma(start, end, tau))}
+	return inTime(CosineGamma(start, end, tau))
 }
 
-func buildSigmoid(o *options) Schedule { return Schedule{Grid: logSNRGrid(sigmoidOptions(o))} }
+func buildSigmoid(o *options) Schedule { return inTime(sigmoidOptions(o)) }
 
 // sigmoidOptions reads the options that a sigmoid schedule and its table share; nil after a mistake.
 func sigmoidOptions(o *options) LogSNR {
@@ -105,7 +107,7 @@ func sigmoidOptions(o *options) LogSNR {
 }
 
 func buildLaplace(o *options) Schedule {
-	return Schedule{Grid: logSNRGrid(Laplace(o.number("mu", 0, -50, 50), o.number("b", 0.5, 1e-3, 100)))}
+	return inTime(Laplace(o.number("mu", 0, -50, 50), o.number("b", 0.5, 1e-3, 100)))
 }
 
 func buildFlow(o *options) Schedule {
@@ -115,7 +117,7 @@ func buildFlow(o *options) Schedule {
 		if T > 0 {
 			o.fail("timesteps belongs to the flag diffusers")
 		}
-		return Schedule{Grid: logSNRGrid(Flow(shift))}
+		return inTime(Flow(shift))
 	}
 	T = cmp.Or(T, 1000)
 	return Schedule{Grid: func(n int, min, max, _ float64) ([]float64, error) {
@@ -131,9 +133,9 @@ func buildFlow(o *options) Schedule {
 	}}
 }
 
-// logSNRGrid is FromLogSNR as a Grid.
-func logSNRGrid(l LogSNR) Grid {
-	return func(n int, min, max, _ float64) ([]float64, error) { return FromLogSNR(l, n, min, max) }
+// inTime is the schedule of a logSNR.
+func inTime(l LogSNR) Schedule {
+	return Schedule{LogSNR: l, Grid: func(n int, min, max, _ float64) ([]float64, error) { return FromLogSNR(l, n, min, max) }}
 }
 
 func buildCosine(o *options) Schedule {
@@ -160,7 +162,7 @@ func buildCosine(o *options) Schedule {
 			continue
 		}
 		var err error
-		if sizes, err = parseSizes(key, value); err != nil {
+		if sizes, err = parseSizes(key, value, o.size); err != nil {
 			o.fail("%w", err)
 		}
 	}
@@ -177,12 +179,15 @@ func buildCosine(o *options) Schedule {
 	case 3:
 		l = c.Interpolated(sizes[0], sizes[1], sizes[2], clip, dir)
 	}
-	return Schedule{Grid: logSNRGrid(l)}
+	return inTime(l)
 }
 
-// parseSizes reads "64@256" (shift) or "32:256@512" (interpolate).
-func parseSizes(key, value string) ([]float64, error) {
+// parseSizes reads "64@256" (shift) or "32:256@512" (interpolate); where the pictures' size is known, it may be left out.
+func parseSizes(key, value string, size float64) ([]float64, error) {
 	refs, image, ok := strings.Cut(value, "@")
+	if !ok && size > 0 {
+		image, ok = strconv.FormatFloat(size, 'g', -1, 64), true
+	}
 	form, want := "R@D, as in shift=64@256", 1
 	if key == "interpolate" {
 		form, want = "LOW:HIGH@D, as in interpolate=32:256@512", 2

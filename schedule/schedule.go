@@ -2,6 +2,7 @@ package schedule
 
 import (
 	"fmt"
+	"math"
 	"strings"
 )
 
@@ -14,6 +15,7 @@ type Schedule struct {
 	Name               string    // the name without aliases and options
 	SigmaMin, SigmaMax float64   // the range of noise levels that it has of its own, both 0 if it takes any
 	Grid               Grid      // never nil
+	LogSNR             LogSNR    // the schedule in time; nil for those that are no more than a grid
 	Discrete           *Discrete // the table and the way through it; nil for schedules that have no timesteps
 }
 
@@ -81,31 +83,50 @@ func Options(name string) string {
 // Lookup turns what a user types into a [Schedule]: a name, for most followed by options after a colon, as in
 // "cosine:shift=64@256", "cosine:interpolate=32:256@512,clip=B,low-at-clean" or "linear:spacing=trailing,timesteps=1000". Case
 // does not matter and "-" and "_" are the same. Unknown names and options are errors that list the valid ones.
-func Lookup(spec string) (Schedule, error) {
+func Lookup(spec string) (Schedule, error) { return LookupAt(spec, 0) }
+
+// LookupAt is [Lookup] for pictures of a known size (see [Side]), which shift and interpolate then take where "@D" is left out; 0 stands
+// for an unknown size.
+func LookupAt(spec string, size float64) (Schedule, error) {
 	name, opts, has := strings.Cut(canonical(spec), ":")
-	var names []string
-	for _, f := range families() {
-		if names = append(names, f.name); name == "" || f.name != name && !strings.Contains(" "+f.aliases+" ", " "+name+" ") {
-			continue
+	f, ok := familyOf(name)
+	if !ok {
+		var names []string
+		for _, f := range families() {
+			names = append(names, f.name)
 		}
-		o := parseOptions(opts, has)
-		s := f.build(o)
-		if err := o.finish(f.options); err != nil {
-			return Schedule{}, fmt.Errorf("schedule %q: %w", spec, err)
-		}
-		s.Name = f.name
-		if d := s.Discrete; d != nil {
-			s.Grid = func(n int, min, max, _ float64) ([]float64, error) {
-				sigmas, _, err := d.Steps(n, min, max)
-				if err != nil {
-					return nil, fmt.Errorf("schedule %s: %w", f.name, err)
-				}
-				return sigmas, nil
-			}
-		}
-		return s, nil
+		return Schedule{}, fmt.Errorf("schedule: unknown schedule %q; valid names: %s", spec, strings.Join(names, ", "))
 	}
-	return Schedule{}, fmt.Errorf("schedule: unknown schedule %q; valid names: %s", spec, strings.Join(names, ", "))
+	o := parseOptions(opts, has)
+	o.size = size
+	s := f.build(o)
+	if err := o.finish(f.options); err != nil {
+		return Schedule{}, fmt.Errorf("schedule %q: %w", spec, err)
+	}
+	s.Name = f.name
+	if d := s.Discrete; d != nil {
+		s.Grid = func(n int, min, max, _ float64) ([]float64, error) {
+			sigmas, _, err := d.Steps(n, min, max)
+			if err != nil {
+				return nil, fmt.Errorf("schedule %s: %w", f.name, err)
+			}
+			return sigmas, nil
+		}
+	}
+	return s, nil
+}
+
+// Side is the size of pictures of h×w pixels by which schedules are shifted, sqrt(h·w): the side of a square of equal area.
+func Side(h, w int) float64 { return math.Sqrt(float64(h) * float64(w)) }
+
+// familyOf finds a schedule by its name or one of its aliases.
+func familyOf(name string) (family, bool) {
+	for _, f := range families() {
+		if name != "" && (f.name == name || strings.Contains(" "+f.aliases+" ", " "+name+" ")) {
+			return f, true
+		}
+	}
+	return family{}, false
 }
 
 // Parse is [Lookup] for callers that want noise levels only.

@@ -157,3 +157,22 @@ func TestScaleLow(t *testing.T) {
 		}
 	}
 }
+
+// TestActivations holds the activations to values of PyTorch 2.15 in float64 (relu, gelu, mish of torch.nn.functional), to float32's rounding.
+func TestActivations(t *testing.T) {
+	x := []float32{-200, -20, -3, -0.5, 0, 0.5, 3, 20, 200}
+	for name, c := range map[string]struct {
+		f    func(*tensor.Tape, *tensor.Tensor) *tensor.Tensor
+		want []float64
+	}{
+		"relu": {tensor.ReLU, []float64{0, 0, 0, 0, 0, 0.5, 3, 20, 200}},
+		"gelu": {tensor.GELU, []float64{-0, -0, -0.00404969409489, -0.154268769363, 0, 0.345731230637, 2.99595030591, 20, 200}},
+		"mish": {tensor.Mish, []float64{-2.76779305347e-85, -4.12230724063e-08, -0.145647461276, -0.220743774652, 0, 0.375245211305, 2.98653500497, 20, 200}},
+	} {
+		for i, v := range c.f(nil, tensor.From(x, len(x))).Data {
+			if want := c.want[i]; !(math.Abs(float64(v)-want) <= 1e-7*math.Abs(want)+1e-30) {
+				t.Errorf("%s(%g) is %.9g, want %.9g", name, x[i], v, want)
+			}
+		}
+	}
+}

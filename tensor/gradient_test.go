@@ -18,6 +18,15 @@ func random(r *rand.Rand, shape ...int) *tensor.Tensor {
 	return x
 }
 
+// spread returns numbers of both signs away from 0, where ReLU has a corner.
+func spread(shape ...int) *tensor.Tensor {
+	x := tensor.New(shape...)
+	for i := range x.Data {
+		x.Data[i] = float32(1+i%5) * float32(1-2*(i%2))
+	}
+	return x
+}
+
 // checkGradient compares the tape's gradient of Σ g·f(inputs) with respect to
 // each input with a 4-point central difference along a random direction.
 // float32 and a step of 0.05 leave about 1e-4 of the gradient's norm; a
@@ -169,6 +178,9 @@ func TestGradients(t *testing.T) {
 	add("add twice the same", func(t *tensor.Tape, in []*T) *T { return tensor.Add(t, in[0], in[0], 0.5, 2) }, random(r, 2, 3))
 	add("add channels", func(t *tensor.Tape, in []*T) *T { return tensor.AddChannels(t, in[0], in[1]) }, random(r, 2, 3, 2, 5), random(r, 2, 5))
 	add("add bias", func(t *tensor.Tape, in []*T) *T { return tensor.AddBias(t, in[0], in[1]) }, random(r, 2, 3, 2, 5), random(r, 5))
+	add("relu", func(t *tensor.Tape, in []*T) *T { return tensor.ReLU(t, in[0]) }, spread(3, 11))
+	add("gelu", func(t *tensor.Tape, in []*T) *T { return tensor.GELU(t, in[0]) }, random(r, 3, 11))
+	add("mish", func(t *tensor.Tape, in []*T) *T { return tensor.Mish(t, in[0]) }, random(r, 3, 11))
 	add("silu", func(t *tensor.Tape, in []*T) *T { return tensor.SiLU(t, in[0]) }, random(r, 3, 11))
 	add("scale", func(t *tensor.Tape, in []*T) *T { return tensor.Scale(t, in[0], []float32{2, -3}) }, random(r, 2, 3, 2, 2))
 	add("mix", func(t *tensor.Tape, in []*T) *T {

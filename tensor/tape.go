@@ -85,6 +85,16 @@ func (t *Tape) own(b []float32) {
 	}
 }
 
+// Floats returns how many float32 values the tape keeps until [Tape.Free],
+// gradients aside.
+func (t *Tape) Floats() int {
+	n := 0
+	for _, b := range t.owned {
+		n += len(b)
+	}
+	return n
+}
+
 // Grad returns the accumulation buffer of dL/dx, zero at first, or nil if x
 // is not tracked. The tape owns the buffer, unless [Tape.GradInto] gave it.
 // After [Tape.Backward] only the tensors given to [NewTape] still have one.

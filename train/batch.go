@@ -2,7 +2,6 @@ package train
 
 import (
 	"fmt"
-	"math"
 	"math/rand/v2"
 
 	"diffuse/dataset"
@@ -16,6 +15,7 @@ type Batch struct {
 	Sigma        []float64      // noise level per image
 	Labels       []int          // class per image, -1 where it was dropped; nil if the data have no classes
 	Dropout      []*rand.Rand   // one generator per image for the network's dropout
+	Augment      *tensor.Tensor // N×AugmentLabels: how the images were augmented; nil if they were not
 }
 
 // slice returns images lo to hi−1 of b, sharing its memory.
@@ -29,17 +29,21 @@ func (b *Batch) slice(lo, hi int) *Batch {
 	if b.Labels != nil {
 		s.Labels = b.Labels[lo:hi]
 	}
+	if b.Augment != nil {
+		s.Augment = tensor.From(b.Augment.Data[lo*AugmentLabels:hi*AugmentLabels], hi-lo, AugmentLabels)
+	}
 	return s
 }
 
-// A Loader draws the training images of a run: which picture, mirrored or not, with which noise, is a function of the
+// A Loader draws the training images of a run: which picture, mirrored or augmented how, with which noise, is a function of the
 // options' Seed and the image's number alone.
 type Loader struct {
 	opt                       Options
 	data                      dataset.Dataset
 	h, w, c                   int
-	sigma, noise, flip, class key
-	dropout                   key
+	sigma, noise, flip, class Stream
+	dropout, augment          Stream
+	level                     func(r *rand.Rand) float64 // draws a noise level
 
 	orders [2]order // of the current epoch and the one before or after
 	pixels []uint8
@@ -64,8 +68,12 @@ func NewLoader(data dataset.Dataset, o Options) (*Loader, error) {
 	if data.Len() == 0 || l.h < 1 || l.w < 1 || l.c < 1 {
 		return nil, fmt.Errorf("the data set has %d images of %d×%d×%d", data.Len(), l.h, l.w, l.c)
 	}
-	l.sigma, l.noise, l.flip = newKey(o.Seed, forSigma), newKey(o.Seed, forNoise), newKey(o.Seed, forFlip)
-	l.class, l.dropout = newKey(o.Seed, forClass), newKey(o.Seed, forDropout)
+	l.sigma, l.noise, l.flip = NewStream(o.Seed, forSigma), NewStream(o.Seed, forNoise), NewStream(o.Seed, forFlip)
+	l.class, l.dropout, l.augment = NewStream(o.Seed, forClass), NewStream(o.Seed, forDropout), NewStream(o.Seed, forAugment)
+	var err error
+	if l.level, err = o.levels(l.h, l.w); err != nil {
+		return nil, err
+	}
 	l.orders[0].epoch, l.orders[1].epoch = -1, -1
 	return l, nil
 }
@@ -106,7 +114,7 @@ func (l *Loader) fill(i, pick int, k int64, g *rand.PCG, r *rand.Rand) error {
 			return fmt.Errorf("its class is %d, the data set has %d", label, l.data.Labels())
 		}
 		if l.opt.ClassDropout > 0 {
-			l.class.seek(g, k)
+			l.class.Seek(g, k)
 			if r.Float64() < l.opt.ClassDropout {
 				label = -1
 			}
@@ -114,22 +122,29 @@ func (l *Loader) fill(i, pick int, k int64, g *rand.PCG, r *rand.Rand) error {
 		l.batch.Labels[i] = label
 	}
 	if l.opt.Flip {
-		l.flip.seek(g, k)
+		l.flip.Seek(g, k)
 		if r.Uint64()>>63 == 1 {
 			Mirror(pixels, l.h, l.w, l.c)
 		}
 	}
-	l.sigma.seek(g, k)
-	sigma := math.Exp(l.opt.PMean + l.opt.PStd*r.NormFloat64()) // EDM table 1
-	l.batch.Sigma[i] = sigma
-	l.noise.seek(g, k)
 	clean, noisy := l.batch.Clean.Data[i*per:(i+1)*per], l.batch.Noisy.Data[i*per:(i+1)*per]
 	for j, v := range pixels {
-		y := float32(v)/127.5 - 1
-		clean[j] = y
+		clean[j] = float32(v)/127.5 - 1
+	}
+	if l.batch.Augment != nil {
+		l.augment.Seek(g, k)
+		a := DrawAugmentation(r, l.opt.Augment)
+		a.Apply(clean, l.h, l.w, l.c)
+		a.Labels(l.batch.Augment.Data[i*AugmentLabels:][:AugmentLabels])
+	}
+	l.sigma.Seek(g, k)
+	sigma := l.level(r)
+	l.batch.Sigma[i] = sigma
+	l.noise.Seek(g, k)
+	for j, y := range clean {
 		noisy[j] = y + float32(sigma*r.NormFloat64())
 	}
-	l.dropout.seek(l.pcgs[i], k)
+	l.dropout.Seek(l.pcgs[i], k)
 	return nil
 }
 
@@ -166,19 +181,10 @@ func (l *Loader) reserve(n int) {
 	if l.data.Labels() > 0 {
 		l.batch.Labels = l.labels[:n]
 	}
+	if l.opt.Augment > 0 {
+		l.batch.Augment = tensor.New(n, AugmentLabels)
+	}
 	for _, g := range l.pcgs[:n] {
 		l.batch.Dropout = append(l.batch.Dropout, rand.New(g))
-	}
-}
-
-// Mirror turns an H×W×C picture left to right in place.
-func Mirror(pixels []uint8, h, w, c int) {
-	for y := range h {
-		row := pixels[y*w*c : (y+1)*w*c]
-		for a, b := 0, (w-1)*c; a < b; a, b = a+c, b-c {
-			for k := range c {
-				row[a+k], row[b+k] = row[b+k], row[a+k]
-			}
-		}
 	}
 }

@@ -6,11 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 
 	"diffuse/checkpoint"
 )
@@ -87,6 +84,12 @@ func ReadOptions(dir string) (Options, json.RawMessage, error) {
 	return r.Options, r.Setup, err
 }
 
+// HasCheckpoint tells whether the run in folder dir has a state to go on from. One without begins anew from its initial weights.
+func HasCheckpoint(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, stateFile))
+	return err == nil
+}
+
 // ReadEvaluation returns the JSON form of Job.Evaluation of the run in folder dir, nil if it has none. Errors are ReadOptions'.
 func ReadEvaluation(dir string) (json.RawMessage, error) {
 	r, err := readRecord(dir)
@@ -110,61 +113,4 @@ func readRecord(dir string) (record, error) {
 		return record{}, fmt.Errorf("reading %s: %w", path, err)
 	}
 	return r, nil
-}
-
-// compatible reports how now differs from the record r of a run that is to go on after `images` images. The end of the
-// run may change, its duration and the decay of the learning rate, while no step taken so far would have been
-// another: so a run at a constant rate can be made longer, or brought to its end by a decay that begins later.
-// Nothing else that training depends on may change, because the result would be neither run's.
-func (r record) compatible(now record, images int64) error {
-	if was, is := &r.Options, now.Options; was.decayStart() >= images && is.decayStart() >= images {
-		was.Duration, was.LRDecay, was.LRDecayFraction = is.Duration, is.LRDecay, is.LRDecayFraction
-	}
-	r.Evaluation, now.Evaluation = nil, nil
-	was, err := generic(r)
-	if err != nil {
-		return err
-	}
-	is, err := generic(now)
-	if err != nil {
-		return err
-	}
-	if d := differences("", was, is); len(d) > 0 {
-		return fmt.Errorf("the run was started with other options: %s", strings.Join(d, "; "))
-	}
-	return nil
-}
-
-// generic turns a value into maps, slices and exact numbers by way of JSON.
-func generic(v any) (any, error) {
-	text, err := json.Marshal(v)
-	if err != nil {
-		return nil, err
-	}
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.UseNumber() // seeds have more digits than a float64
-	var g any
-	return g, d.Decode(&g)
-}
-
-// differences names the fields, as paths with dots, in which two generic values differ.
-func differences(path string, was, is any) []string {
-	a, ok := was.(map[string]any)
-	b, ok2 := is.(map[string]any)
-	if ok && ok2 {
-		all := maps.Clone(a)
-		maps.Copy(all, b)
-		var d []string
-		for _, k := range slices.Sorted(maps.Keys(all)) {
-			name := strings.TrimPrefix(path+"."+k, ".")
-			d = append(d, differences(name, a[k], b[k])...)
-		}
-		return d
-	}
-	x, _ := json.Marshal(was)
-	y, _ := json.Marshal(is)
-	if bytes.Equal(x, y) {
-		return nil
-	}
-	return []string{fmt.Sprintf("%s was %s, is %s", strings.TrimPrefix(path, "options."), x, y)}
 }

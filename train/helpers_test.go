@@ -12,10 +12,18 @@ import (
 )
 
 // network makes a unet.Denoiser a train.Network, as a caller does.
-type network struct{ unet.Denoiser }
+type network struct {
+	unet.Denoiser
+	augment *tensor.Tensor
+}
 
 func (n network) Denoise(t *tensor.Tape, x *tensor.Tensor, sigma []float64, labels []int, dropout []*rand.Rand) *tensor.Tensor {
-	return n.Denoiser.Denoise(t, x, sigma, unet.Inputs{Labels: labels, Dropout: dropout})
+	return n.Denoiser.Denoise(t, x, sigma, unet.Inputs{Labels: labels, Dropout: dropout, Augment: n.augment})
+}
+
+func (n network) WithAugment(labels *tensor.Tensor) train.Network {
+	n.augment = labels
+	return n
 }
 
 // tiny returns the smallest network that has everything but dropout: two levels, attention, classes.
@@ -33,7 +41,7 @@ func build(t testing.TB, c unet.Config) network {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return network{unet.Denoiser{Net: n, Precond: schedule.EDM(0.5)}}
+	return network{Denoiser: unet.Denoiser{Net: n, Precond: schedule.EDM(0.5)}}
 }
 
 func (n network) clone() network {

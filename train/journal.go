@@ -135,15 +135,18 @@ func logImages(line []byte) (int64, bool) {
 }
 
 // tick appends a line of statistics to both files.
-func (j *journal) tick(s Stats) error {
-	line, err := json.Marshal(s)
+func (j *journal) tick(s Stats) error { return j.line(s.Images, s, s.String()) }
+
+// line appends statistics to stats.jsonl, and in words to the log.
+func (j *journal) line(images int64, statistics any, words string) error {
+	line, err := json.Marshal(statistics)
 	if err != nil {
 		return fmt.Errorf("statistics: %w", err)
 	}
 	if _, err := j.stats.Write(append(line, '\n')); err != nil {
 		return err
 	}
-	return j.say(s.Images, "%v", s)
+	return j.say(images, "%s", words)
 }
 
 // metric appends a line to metrics.jsonl, which is made for it if it is the first.

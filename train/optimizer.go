@@ -83,6 +83,17 @@ func (p *Optimizer) Norm(values [][]float32) (norm float64, bad int) {
 	return math.Sqrt(sum), -1
 }
 
+// Sum adds parts, gradients of the weights' sizes, to total in their order: the sum does not depend on who finished when.
+func (p *Optimizer) Sum(total [][]float32, parts [][][]float32) {
+	kernel.For(len(p.chunks), 1, func(c0, c1 int) {
+		for _, k := range p.chunks[c0:c1] {
+			for _, part := range parts {
+				kernel.Axpy(total[k.i][k.from:k.to], 1, part[k.i][k.from:k.to])
+			}
+		}
+	})
+}
+
 // Data returns the values of the weights, for Norm.
 func (p *Optimizer) Data() [][]float32 {
 	data := make([][]float32, len(p.Weights))

@@ -35,8 +35,14 @@ type Options struct {
 	EMAHalfLife int64   `json:"ema_halflife"` // images after which a weight's share in the EMA has halved
 	EMARampup   float64 `json:"ema_rampup"`   // the half-life is at most this times the images seen; negative turns that off
 
-	PMean     float64 `json:"p_mean"`     // mean of ln sigma
-	PStd      float64 `json:"p_std"`      // standard deviation of ln sigma
+	// EMAStds are the relative standard deviations of two more averages, along power functions, which [ReconstructEMA] makes others from
+	// afterwards; zeros: none. They are stored with every snapshot, and take twice the weights' memory.
+	EMAStds [2]float64 `json:"ema_stds,omitzero"`
+
+	Objective // in JSON, its fields stand among these
+
+	PMean     float64 `json:"p_mean"`     // mean of ln sigma, of noise "lognormal"
+	PStd      float64 `json:"p_std"`      // standard deviation of ln sigma, likewise
 	SigmaData float64 `json:"sigma_data"` // standard deviation of the pictures, in [-1, 1] units
 
 	Flip         bool    `json:"flip"`          // mirror every other image, left to right, by chance
@@ -67,7 +73,7 @@ func DefaultOptions() Options {
 
 		EMAHalfLife: 200_000, EMARampup: 0.05,
 
-		PMean: -1.2, PStd: 1.2, SigmaData: 0.5,
+		Objective: DefaultObjective(), PMean: -1.2, PStd: 1.2, SigmaData: 0.5,
 
 		Tick: 50_000, CheckpointTicks: 1, PictureTicks: 1, SnapshotTicks: 10,
 	}
@@ -95,6 +101,8 @@ func (o Options) Validate() error {
 	need(o.Clip >= 0 && o.Clip <= math.MaxFloat32, "clip", o.Clip, "0 (off) or more")
 	need(o.EMAHalfLife >= 0, "ema_halflife", o.EMAHalfLife, "0 or more images")
 	need(!math.IsNaN(o.EMARampup) && !math.IsInf(o.EMARampup, 0), "ema_rampup", o.EMARampup, "a ratio, or a negative number (off)")
+	need(o.EMAStds == [2]float64{} || o.EMAStds[0] != o.EMAStds[1] && min(o.EMAStds[0], o.EMAStds[1]) >= 0.001 && max(o.EMAStds[0], o.EMAStds[1]) <= widestEMA,
+		"ema_stds", o.EMAStds, fmt.Sprintf("two different numbers from 0.001 to %v, or zeros", widestEMA))
 	need(math.Abs(o.PMean) < 100, "p_mean", o.PMean, "a mean of ln sigma between -100 and 100")
 	need(o.PStd >= 0 && o.PStd < 100, "p_std", o.PStd, "0 or more and less than 100")
 	need(o.SigmaData > 0 && o.SigmaData < 1e6, "sigma_data", o.SigmaData, "a positive number")
@@ -103,6 +111,9 @@ func (o Options) Validate() error {
 	need(o.CheckpointTicks > 0, "checkpoint_ticks", o.CheckpointTicks, "1 or more ticks")
 	need(o.PictureTicks >= 0, "picture_ticks", o.PictureTicks, "0 or more ticks")
 	need(o.SnapshotTicks >= 0, "snapshot_ticks", o.SnapshotTicks, "0 or more ticks")
+	if o.SigmaData > 0 {
+		errs = append(errs, o.validateObjective()...)
+	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("training options: %w", err)
 	}

@@ -30,7 +30,7 @@ func (m *meter) start(images int64) { *m = meter{images: images, last: time.Now(
 // step notes that a step has ended.
 func (m *meter) step(images int64, loss float64) {
 	now := time.Now()
-	dt := now.Sub(m.last).Seconds()
+	dt := max(now.Sub(m.last).Seconds(), 0) // by the monotonic clock, which setting the time does not move
 	n := images - m.images
 	m.last, m.images = now, images
 	fade := math.Exp(-dt / 10)
@@ -56,6 +56,7 @@ func (m *meter) lap() (seconds, otherwise, rate float64) {
 
 func (m *meter) progress(duration int64) Progress {
 	p := Progress{Images: m.images, Duration: duration, Loss: m.loss / m.weight, Rate: m.shown / max(m.spent, 1e-9)}
-	p.Remaining = time.Duration(float64(max(duration-m.images, 0)) / max(p.Rate, 1e-9) * float64(time.Second)).Round(time.Second)
+	left := float64(max(duration-m.images, 0)) / max(p.Rate, 1e-9) * float64(time.Second)
+	p.Remaining = time.Duration(min(left, math.MaxInt64/2)).Round(time.Second) // a Duration ends at 292 years
 	return p
 }

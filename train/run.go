@@ -15,7 +15,8 @@ import (
 // The hooks may be nil; they run between steps, and an error from one stops the run.
 type Job struct {
 	Options  Options
-	Setup    any // what else the result depends on (network, data set's path, …), stored in options.json; must turn into JSON
+	Setup    any    // what else the result depends on (network, data set's path, …), stored in options.json; must turn into JSON
+	Origin   string // where Net's present weights come from, for the log; empty: drawn at random
 	Net, EMA Network
 	Data     dataset.Dataset
 
@@ -29,12 +30,19 @@ type Job struct {
 	Evaluate      func(context.Context, Tick) (Evaluation, error)
 	EvaluateTicks int
 	Evaluation    any // how Evaluate measures, for options.json; must turn into JSON, may change when a run is resumed
+
+	// AllowChange, if it is not nil, is asked for each field of options.json (options.lr, data.images, setup.…) in which the job differs from the run
+	// that it resumes. If it agrees to all of them the run goes on as the job says: neither run's bytes, but a run. It should not agree
+	// to what gives the weights another meaning.
+	AllowChange func(field string) bool
 }
 
 // An Evaluation is what Job.Evaluate measured.
 type Evaluation struct {
 	Line  any    // for a line of metrics.jsonl, beside tick and images; must turn into JSON
 	Words string // for the log
+
+	Changed bool // what was measured has changed the task's state, in a [Loop]: a checkpoint follows
 }
 
 // Tick tells the hooks where the run is.
@@ -59,6 +67,7 @@ type Run struct {
 	totals  totals
 	journal *journal
 	clock   meter
+	lock    *FolderLock
 	saved   int64 // images at the last checkpoint, -1 before the first
 }
 
@@ -80,14 +89,11 @@ func (e *Interrupted) Unwrap() error { return e.cause }
 // ErrExists is wrapped by Start's error when there is already something in the run's folder.
 var ErrExists = errors.New("the folder is not empty")
 
-// Start begins a run in folder dir, which must be empty or not exist yet, and writes its first checkpoint. Close the Run.
+// Start begins a run in folder dir, which must be empty or not exist yet, and writes its first checkpoint. The folder is locked until
+// Close of the Run; one that is locked already is a *[Locked].
 func Start(dir string, job Job) (*Run, error) {
-	entries, err := os.ReadDir(dir)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("starting a run: %w", err)
-	}
-	if len(entries) > 0 {
-		return nil, fmt.Errorf("starting a run in %s: %w", dir, ErrExists)
+	if err := vacant(dir); err != nil {
+		return nil, err
 	}
 	rec, err := newRecord(job)
 	if err != nil {
@@ -100,18 +106,62 @@ func Start(dir string, job Job) (*Run, error) {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return nil, fmt.Errorf("starting a run: %w", err)
 	}
+	l, err := Lock(dir)
+	if err != nil {
+		return nil, fmt.Errorf("starting a run: %w", err)
+	}
+	r, err := start(dir, job, rec, t, l)
+	if err != nil {
+		l.Unlock()
+	}
+	return r, err
+}
+
+// start writes the first files of a run in its locked folder.
+func start(dir string, job Job, rec record, t *Trainer, l *FolderLock) (*Run, error) {
+	if err := vacant(dir); err != nil { // another one may have come and gone
+		return nil, err
+	}
 	if err := rec.write(dir); err != nil {
 		return nil, err
 	}
-	return open(dir, job, t, totals{}, -1, "started")
+	return open(dir, job, t, l, totals{}, -1, "started")
+}
+
+// vacant is nil if a run may start in dir.
+func vacant(dir string) error {
+	ok, err := Vacant(dir)
+	if err != nil {
+		return fmt.Errorf("starting a run: %w", err)
+	}
+	if !ok {
+		return fmt.Errorf("starting a run in %s: %w", dir, ErrExists)
+	}
+	return nil
 }
 
 // Resume goes on with the run in folder dir from its last checkpoint; a run that was killed before its first one begins
 // anew from the job's weights, which its maker must have made the same way. Lines of the journal from after the
 // checkpoint are dropped: those steps are done again. The job must be the one the run was started with, except that its
 // end, Duration and the decay of the learning rate, may change if no step so far depended on it; an error names the
-// options that differ. Close the Run.
+// options that differ ([*Changed]), but for those that Job.AllowChange takes. The folder is locked until Close of the Run; one that is locked already is a *[Locked].
 func Resume(dir string, job Job) (*Run, error) {
+	if _, err := readRecord(dir); err != nil { // no lock is left in a folder of another kind
+		return nil, fmt.Errorf("resuming: %w", err)
+	}
+	l, err := Lock(dir)
+	if err != nil {
+		return nil, fmt.Errorf("resuming: %w", err)
+	}
+	r, err := resume(dir, job, l)
+	if err != nil {
+		l.Unlock()
+	}
+	return r, err
+}
+
+// resume is Resume in a locked folder.
+func resume(dir string, job Job, l *FolderLock) (*Run, error) {
 	was, err := readRecord(dir)
 	if err != nil {
 		return nil, fmt.Errorf("resuming: %w", err)
@@ -120,7 +170,7 @@ func Resume(dir string, job Job) (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := was.compatible(now, 0); err != nil { // before the state is read: a clearer error than its tensors would give
+	if _, err := was.changes(now, 0, job.AllowChange); err != nil { // before the state is read: a clearer error than its tensors would give
 		return nil, fmt.Errorf("resuming %s: %w", dir, err)
 	}
 	t, err := NewTrainer(job.Options, job.Net, job.EMA, job.Data)
@@ -137,16 +187,25 @@ func Resume(dir string, job Job) (*Run, error) {
 	} else if !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("resuming: %w", err)
 	}
-	if err := was.compatible(now, t.Images); err != nil {
+	changes, err := was.changes(now, t.Images, job.AllowChange)
+	if err != nil {
 		return nil, fmt.Errorf("resuming %s: %w", dir, err)
 	}
-	if was.Options != now.Options || !was.sameEvaluation(now) {
+	if len(changes) > 0 || was.Options != now.Options || !was.sameEvaluation(now) {
 		if err := now.write(dir); err != nil {
 			return nil, err
 		}
 	}
 	sweep(dir)
-	return open(dir, job, t, tot, saved, "resumed")
+	r, err := open(dir, job, t, l, tot, saved, "resumed")
+	if err != nil || len(changes) == 0 {
+		return r, err
+	}
+	if err := r.journal.say(t.Images, "with other options from here on: %s", list(changes)); err != nil {
+		r.journal.close()
+		return nil, err
+	}
+	return r, nil
 }
 
 // sweep removes half-written files that a killed run left behind (named by checkpoint.AtomicFile).
@@ -157,13 +216,16 @@ func sweep(dir string) {
 	}
 }
 
-func open(dir string, job Job, t *Trainer, tot totals, saved int64, how string) (*Run, error) {
+func open(dir string, job Job, t *Trainer, l *FolderLock, tot totals, saved int64, how string) (*Run, error) {
 	j, err := openJournal(dir, t.Images, job.Log)
 	if err != nil {
 		return nil, err
 	}
-	r := &Run{Dir: dir, Trainer: t, job: job, totals: tot, journal: j, saved: saved}
+	r := &Run{Dir: dir, Trainer: t, job: job, totals: tot, journal: j, lock: l, saved: saved}
 	err = j.say(t.Images, "%s: %d of %d images shown, batch %d, %d parameter tensors", how, t.Images, t.Options.Duration, t.Options.Batch, len(t.Adam.Names))
+	if err == nil && saved < 0 && job.Origin != "" {
+		err = j.say(t.Images, "initial weights: %s", job.Origin)
+	}
 	if err == nil && saved < 0 {
 		err = r.checkpoint()
 	}
@@ -174,9 +236,10 @@ func open(dir string, job Job, t *Trainer, tot totals, saved int64, how string) 
 	return r, nil
 }
 
-// Close closes the run's files. It writes no checkpoint.
+// Close closes the run's files and unlocks its folder. It writes no checkpoint.
 func (r *Run) Close() error {
 	r.journal.close()
+	r.lock.Unlock()
 	return nil
 }
 
@@ -245,6 +308,11 @@ func (r *Run) tick(s StepResult, last bool) error {
 	if r.job.Snapshot != nil && due(r.Options.SnapshotTicks) {
 		if err := r.job.Snapshot(t); err != nil {
 			return fmt.Errorf("saving a snapshot after %d images: %w", r.Images, err)
+		}
+	}
+	if len(r.powers) > 0 && due(r.Options.SnapshotTicks) {
+		if err := r.writePowers(t.Path(powerStem, ".safetensors")); err != nil {
+			return err
 		}
 	}
 	if due(r.Options.CheckpointTicks) {

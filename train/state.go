@@ -10,8 +10,8 @@ import (
 	"diffuse/tensor"
 )
 
-// stateFormat marks a training checkpoint: its tensors are net.*, ema.*, adam_m.* and adam_v.*, in the memory layout of the
-// network's parameters. Nothing in the file depends on the clock, so equal runs have equal files.
+// stateFormat marks a training checkpoint: its tensors are net.*, ema.*, adam_m.* and adam_v.*, with Options.EMAStds also power0.* and
+// power1.*, in the memory layout of the network's parameters. Nothing in the file depends on the clock, so equal runs have equal files.
 const stateFormat = "diffuse-training-1"
 
 // totals add up what a line of statistics shows, over the steps since the last one. They are part of the checkpoint, so that
@@ -32,18 +32,28 @@ func (s *totals) add(r StepResult) {
 	s.maxNorm = max(s.maxNorm, r.GradNorm)
 }
 
-// A section is one of the four parts of the state: the prefix of its tensors' names and their values.
+// A section is one of the parts of the state: the prefix of its tensors' names and their values.
 type section struct {
 	prefix string
 	values func(i int) []float32 // of parameter i
 }
 
 func (t *Trainer) sections() []section {
-	return []section{
+	four := []section{
 		{"net.", func(i int) []float32 { return t.Adam.Weights[i].Data }},
 		{"ema.", func(i int) []float32 { return t.Adam.EMA[i].Data }},
 		{"adam_m.", func(i int) []float32 { return t.Adam.M[i] }},
 		{"adam_v.", func(i int) []float32 { return t.Adam.V[i] }},
+	}
+	return append(four, t.powerSections()...)
+}
+
+// addSections puts the tensors of sections into a file.
+func (t *Trainer) addSections(f *checkpoint.File, sections []section) {
+	for _, part := range sections {
+		for i, name := range t.Adam.Names {
+			f.Tensors[part.prefix+name] = checkpoint.Float32(t.Adam.Weights[i].Shape, part.values(i))
+		}
 	}
 }
 
@@ -62,11 +72,8 @@ func (t *Trainer) writeState(path string, s totals) error {
 		},
 		Tensors: make(map[string]*checkpoint.Tensor),
 	}
-	for _, part := range t.sections() {
-		for i, name := range t.Adam.Names {
-			f.Tensors[part.prefix+name] = checkpoint.Float32(t.Adam.Weights[i].Shape, part.values(i))
-		}
-	}
+	t.powerMeta(f.Meta)
+	t.addSections(f, t.sections())
 	return checkpoint.WriteFile(path, f)
 }
 
@@ -116,7 +123,7 @@ func (t *Trainer) decodeState(f *checkpoint.File) (totals, error) {
 	real("tick.loss", &s.loss)
 	real("tick.grad_norm", &s.gradNorm)
 	real("tick.max_norm", &s.maxNorm)
-	if want := 4 * len(t.Adam.Names); len(f.Tensors) != want {
+	if want := len(t.sections()) * len(t.Adam.Names); len(f.Tensors) != want {
 		errs = append(errs, fmt.Errorf("it holds %d tensors, the network wants %d", len(f.Tensors), want))
 	}
 	for _, part := range t.sections() {

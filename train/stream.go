@@ -2,32 +2,31 @@ package train
 
 import "math/rand/v2"
 
-// A purpose is what random numbers are drawn for; each has streams of its own, so that switching one kind of
+// What random numbers are drawn for; each purpose has streams of its own, so that switching one kind of
 // randomness on leaves the others as they were.
-type purpose string
-
 const (
-	forSigma   purpose = "sigma"
-	forNoise   purpose = "noise"
-	forFlip    purpose = "flip"
-	forClass   purpose = "class dropout"
-	forDropout purpose = "dropout"
+	forSigma   = "sigma"
+	forNoise   = "noise"
+	forFlip    = "flip"
+	forClass   = "class dropout"
+	forDropout = "dropout"
+	forAugment = "augmentation"
 )
 
-// A key selects the streams of one (seed, purpose).
-type key uint64
+// A Stream selects the random numbers of one (seed, purpose): a sequence of its own for every number of an image.
+type Stream uint64
 
-// newKey hashes the purpose (FNV-1a) and mixes in the seed.
-func newKey(seed uint64, p purpose) key {
+// NewStream hashes the purpose (FNV-1a) and mixes in the seed.
+func NewStream(seed uint64, purpose string) Stream {
 	h := uint64(14695981039346656037)
-	for _, c := range []byte(p) {
+	for _, c := range []byte(purpose) {
 		h = (h ^ uint64(c)) * 1099511628211
 	}
-	return key(mix(mix(seed) + h))
+	return Stream(mix(mix(seed) + h))
 }
 
-// seek puts g at the start of the stream of image number k.
-func (s key) seek(g *rand.PCG, k int64) { g.Seed(uint64(s), mix(uint64(s)+uint64(k))) }
+// Seek puts g at the start of the sequence of image number k.
+func (s Stream) Seek(g *rand.PCG, k int64) { g.Seed(uint64(s), mix(uint64(s)+uint64(k))) }
 
 // mix is splitmix64's step and finaliser: it spreads neighbouring numbers over all 64 bits.
 func mix(z uint64) uint64 {

@@ -19,7 +19,9 @@ type Trainer struct {
 	Images  int64   // images shown so far
 	Adam    *Optimizer
 
+	powers []powerEMA // further averages, see Options.EMAStds
 	loader *Loader
+	lossOf *Loss
 	loss   []float64     // per image of the batch
 	seed   []float32     // gradient of the loss with respect to the network's output
 	passes int           // microbatches of a batch
@@ -29,7 +31,7 @@ type Trainer struct {
 
 // StepResult tells what one step did.
 type StepResult struct {
-	Loss     float64 // EDM loss per pixel value, averaged over the batch (EDM's logs show the same quantity)
+	Loss     float64 // loss per pixel value, averaged over the batch (EDM's logs show the same quantity)
 	GradNorm float64 // L2 norm of the whole gradient, before clipping
 	LR       float64 // rate used
 	EMABeta  float64 // share of the old average kept
@@ -47,7 +49,7 @@ func (e *NonFinite) Error() string {
 }
 
 // NewTrainer prepares a run from net's present weights; ema, a second network of the same shape, becomes a copy of it.
-// The options are validated.
+// The options are validated. Options.Augment needs networks that are [Augmentable].
 func NewTrainer(o Options, net, ema Network, data dataset.Dataset) (*Trainer, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
@@ -59,12 +61,20 @@ func NewTrainer(o Options, net, ema Network, data dataset.Dataset) (*Trainer, er
 	if err != nil {
 		return nil, err
 	}
+	if _, ok := net.(Augmentable); o.Augment > 0 && !ok {
+		return nil, fmt.Errorf("augment is %g, but the network takes no augmentation labels", o.Augment)
+	}
+	lossOf, err := o.NewLoss(loader.h, loader.w, loader.c)
+	if err != nil {
+		return nil, err
+	}
 	opt, err := NewOptimizer(net, ema, o)
 	if err != nil {
 		return nil, err
 	}
-	t := &Trainer{Options: o, Net: net, EMA: ema, Adam: opt, loader: loader,
+	t := &Trainer{Options: o, Net: net, EMA: ema, Adam: opt, loader: loader, lossOf: lossOf,
 		loss: make([]float64, o.Batch), seed: make([]float32, o.Batch*loader.h*loader.w*loader.c)}
+	t.powers = o.newPowers(opt.Data())
 	t.passes = (o.Batch-1)/o.microbatch() + 1
 	t.parts = make([][][]float32, t.passes)
 	if o.CheckpointBlocks {
@@ -91,7 +101,7 @@ func (t *Trainer) Step() (StepResult, error) {
 	if err := t.checkLoss(b); err != nil {
 		return StepResult{}, err
 	}
-	t.addParts()
+	t.Adam.Sum(t.grad, t.parts[1:])
 	norm, bad := t.Adam.Norm(t.grad)
 	if bad >= 0 {
 		return StepResult{}, t.nonFinite("the gradient of %s is not finite, although the loss is", t.Adam.Names[bad])
@@ -106,6 +116,7 @@ func (t *Trainer) Step() (StepResult, error) {
 	}
 	r.Loss /= float64(o.Batch * t.loader.h * t.loader.w * t.loader.c)
 	t.Adam.Step(t.grad, r.LR, scale, r.EMABeta)
+	t.averagePowers(t.Images)
 	t.Images += int64(o.Batch)
 	return r, nil
 }
@@ -139,16 +150,20 @@ func (t *Trainer) pass(b *Batch, u int, grad [][]float32) {
 	m := b.slice(at, min(at+t.Options.microbatch(), t.Options.Batch))
 	tape := tensor.NewTape(t.Adam.Weights...)
 	defer tape.Free()
+	net := t.Net
+	if m.Augment != nil {
+		net = net.(Augmentable).WithAugment(m.Augment)
+	}
 	for i, w := range t.Adam.Weights {
 		tape.GradInto(w, grad[i])
 	}
-	d := t.Net.Denoise(tape, m.Noisy, m.Sigma, m.Labels, m.Dropout)
+	d := net.Denoise(tape, m.Noisy, m.Sigma, m.Labels, m.Dropout)
 	if !slices.Equal(d.Shape, m.Clean.Shape) {
 		panic(fmt.Sprintf("train: the network turned images of shape %v into %v", m.Clean.Shape, d.Shape))
 	}
 	per := len(t.seed) / t.Options.Batch
 	seed, loss := t.seed[at*per:][:len(d.Data)], t.loss[at:][:len(m.Sigma)]
-	EDMLoss(seed, loss, d.Data, m.Clean.Data, m.Sigma, t.Options.SigmaData, 1/float64(t.Options.Batch))
+	t.lossOf.Of(seed, loss, d.Data, m.Clean.Data, m.Sigma, 1/float64(t.Options.Batch))
 	for _, l := range loss {
 		if math.IsNaN(l) || math.IsInf(l, 0) {
 			return
@@ -156,18 +171,6 @@ func (t *Trainer) pass(b *Batch, u int, grad [][]float32) {
 	}
 	tape.Seed(d, seed)
 	tape.Backward()
-}
-
-// addParts adds the gradients of all microbatches into the first's, in the order of the images: the sum does not depend on
-// who finished when.
-func (t *Trainer) addParts() {
-	kernel.For(len(t.Adam.chunks), 1, func(c0, c1 int) {
-		for _, k := range t.Adam.chunks[c0:c1] {
-			for _, p := range t.parts[1:] {
-				kernel.Axpy(t.grad[k.i][k.from:k.to], 1, p[k.i][k.from:k.to])
-			}
-		}
-	})
 }
 
 // checkLoss stops a run whose loss is not finite and looks for the cause.

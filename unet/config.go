@@ -12,7 +12,7 @@ import (
 // Config describes a network. Names and defaults are those of EDM's
 // constructors, so that a peer's keyword arguments can be read as they are.
 type Config struct {
-	ModelType        string    `json:"model_type"`         // "song" (DDPM++, NCSN++), "adm" or "unet2d" (diffusers)
+	ModelType        string    `json:"model_type"`         // "song" (DDPM++, NCSN++), "adm", "uvit" or "unet2d" (diffusers)
 	Resolution       int       `json:"img_resolution"`     // pixels; names the levels and places attention
 	InChannels       int       `json:"in_channels"`        // channels of the picture
 	OutChannels      int       `json:"out_channels"`       // channels of F; twice InChannels under iDDPM
@@ -25,28 +25,17 @@ type Config struct {
 	NumBlocks        int       `json:"num_blocks"`         // residual blocks per level, one more in the decoder
 	AttnResolutions  []int     `json:"attn_resolutions"`   // level resolutions with self-attention
 	Dropout          float64   `json:"dropout"`            // probability inside every block, training only
-	EmbeddingType    string    `json:"embedding_type"`     // "positional" (DDPM++, ADM) or "fourier" (NCSN++)
+	EmbeddingType    string    `json:"embedding_type"`     // "positional" (DDPM++, ADM), "fourier" (NCSN++) or "learned" (unet2d)
 	EncoderType      string    `json:"encoder_type"`       // "standard", "skip" or "residual" (NCSN++)
 	DecoderType      string    `json:"decoder_type"`       // "standard" or "skip"
 	ResampleFilter   []float32 `json:"resample_filter"`    // {1,1} (DDPM++) or {1,3,3,1} (NCSN++)
 	PatchSize        int       `json:"patch_size"`         // side of the patch that becomes one pixel of the finest level; 1 = none
 	UNet2D           *UNet2D   `json:"unet2d,omitempty"`   // what diffusers' networks have beside; for model_type "unet2d" only
+	Layout                     // what Simple diffusion adds; the zero value is EDM's
 }
 
-// UNet2D holds the options of diffusers' UNet2DModel that EDM's networks lack.
-type UNet2D struct {
-	NormGroups    int     `json:"norm_groups"`     // groups of every norm
-	MidNormGroups int     `json:"mid_norm_groups"` // groups of the norm before the middle's attention
-	NormEps       float64 `json:"norm_eps"`        // added to the variance
-	HeadChannels  int     `json:"head_channels"`   // channels of an attention head; 0 = all, one head
-	MidAttention  bool    `json:"mid_attention"`   // attention in the first block of the middle
-	Adaptive      bool    `json:"adaptive"`        // the embedding scales and shifts, as in ADM
-	Resampling    string  `json:"resampling"`      // "block" as in ADM, "conv", or "conv-end": strided without padding at the start
-	FreqShift     int     `json:"freq_shift"`      // 1: the last frequency of the time embedding is 1/10000, 0: the one after it
-	SinFirst      bool    `json:"sin_first"`       // order of the time embedding
-}
-
-// DefaultConfig returns EDM's defaults for "song" (DDPM++) or "adm". The
+// DefaultConfig returns EDM's defaults for "song" (DDPM++) or "adm", or a
+// small U-ViT for pictures of 64×64 for "uvit". The
 // picture's size and channels and the labels are the caller's to set. Any
 // other model type is returned as it is, for [Config.Validate] to refuse.
 func DefaultConfig(modelType string) Config {
@@ -60,7 +49,11 @@ func DefaultConfig(modelType string) Config {
 		c.ModelChannels, c.ChannelMult, c.NumBlocks = 192, []int{1, 2, 3, 4}, 3
 		c.AttnResolutions = []int{32, 16, 8}
 	}
-	return c
+	if modelType == "uvit" {
+		c.ModelChannels, c.ChannelMult, c.NumBlocks, c.AttnResolutions = 64, []int{1, 2, 4}, 2, []int{}
+		c.DropoutResolution = 32
+	}
+	return c.WithDefaults()
 }
 
 // ParseConfig reads a Config as [Config.JSON] wrote it. Unknown fields and
@@ -100,12 +93,15 @@ func (c Config) JSON() string {
 // the patch times two for every level after the first.
 func (c Config) Multiple() int { return c.PatchSize << (len(c.ChannelMult) - 1) }
 
-// CheckSize reports an error naming the needed multiple unless pictures of h
-// rows and w columns can pass through all levels.
+// CheckSize reports an error naming the needed multiple and the nearest sizes
+// unless pictures of h rows and w columns can pass through all levels.
 func (c Config) CheckSize(h, w int) error {
 	if m := c.Multiple(); h < m || w < m || h%m != 0 || w%m != 0 {
-		return fmt.Errorf("pictures of %d×%d do not fit this network: height and width must be multiples of %d (patch of %d, %d levels)",
-			h, w, m, c.PatchSize, len(c.ChannelMult))
+		return fmt.Errorf("pictures of %d×%d do not fit this network: height and width must be multiples of %d (%s of %d, %d levels); nearest: %s",
+			h, w, m, c.firstOp(), c.PatchSize, len(c.ChannelMult), nearestSizes(h, w, m))
+	}
+	if c.ModelType == "uvit" && c.UViT.Positions == LearnedPositions && max(h, w) > c.Resolution {
+		return fmt.Errorf("pictures of %d×%d do not fit this network: its learned positions end at %d pixels", h, w, c.Resolution)
 	}
 	return nil
 }
@@ -132,7 +128,7 @@ func (c Config) Validate() error {
 	between := func(field string, v, least, most int) {
 		check(v >= least && v <= most, "%s is %d, want %d to %d", field, v, least, most)
 	}
-	oneOf("model_type", c.ModelType, "song", "adm", "unet2d")
+	oneOf("model_type", c.ModelType, "song", "adm", "unet2d", "uvit")
 	between("img_resolution", c.Resolution, 1, maxResolution)
 	between("in_channels", c.InChannels, 1, maxChannels)
 	between("out_channels", c.OutChannels, c.InChannels, 2*maxChannels)
@@ -145,10 +141,14 @@ func (c Config) Validate() error {
 	between("patch_size", c.PatchSize, 1, 64)
 	check(len(c.ChannelMult) >= 1 && len(c.ChannelMult) <= 16, "channel_mult has %d levels, want 1 to 16", len(c.ChannelMult))
 	for _, m := range c.ChannelMult {
-		between("channel_mult entry", m, 1, 64)
+		between("channel_mult entry", m, 1, max(64, maxChannels/max(1, c.ModelChannels)))
 	}
 	check(c.Dropout >= 0 && c.Dropout < 1, "dropout is %g, want 0 or more and below 1", c.Dropout)
-	oneOf("embedding_type", c.EmbeddingType, "positional", "fourier")
+	embeddings := []string{"positional", "fourier"}
+	if c.UNet2D != nil {
+		embeddings = append(embeddings, "learned")
+	}
+	oneOf("embedding_type", c.EmbeddingType, embeddings...)
 	oneOf("encoder_type", c.EncoderType, "standard", "skip", "residual")
 	oneOf("decoder_type", c.DecoderType, "standard", "skip")
 	check(len(c.ResampleFilter) >= 2 && len(c.ResampleFilter) <= 16 && len(c.ResampleFilter)%2 == 0,
@@ -158,31 +158,20 @@ func (c Config) Validate() error {
 		sum += v
 	}
 	check(sum > 0 && sum < 1e6, "resample_filter sums to %g, want a positive number", sum)
-	if c.ModelType == "adm" {
+	if c.ModelType == "adm" || c.ModelType == "uvit" {
 		check(c.EmbeddingType == "positional" && c.EncoderType == "standard" && c.DecoderType == "standard",
-			"adm has positional embedding and the standard encoder and decoder only")
+			"%s has positional embedding and the standard encoder and decoder only", c.ModelType)
 	}
+	c.validateLayout(check, oneOf, between)
 	check((c.ModelType == "unet2d") == (c.UNet2D != nil), "unet2d options belong to model_type unet2d")
-	if u := c.UNet2D; u != nil {
-		oneOf("resampling", u.Resampling, "block", "conv", "conv-end")
-		between("freq_shift", u.FreqShift, 0, 1)
-		check(u.NormEps > 0 && u.NormEps < 1, "norm_eps is %g, want a small positive number", u.NormEps)
-		check(c.ModelChannels%2 == 0, "model_channels is %d, want an even number", c.ModelChannels)
-		check(c.AugmentDim == 0 && c.PatchSize == 1 && c.EmbeddingType == "positional" && c.EncoderType == "standard" && c.DecoderType == "standard" &&
-			slices.Equal(c.ResampleFilter, []float32{1, 1}), "unet2d has no augmentation labels, patches, Fourier features, picture skips or wide filters")
-		for _, m := range c.ChannelMult {
-			ch := m * c.ModelChannels
-			check(u.NormGroups > 0 && ch%max(1, u.NormGroups) == 0, "%d channels do not divide into %d groups", ch, u.NormGroups)
-			check(u.HeadChannels >= 0 && ch%max(1, u.HeadChannels) == 0, "%d channels do not divide into heads of %d", ch, u.HeadChannels)
-		}
-		if n := len(c.ChannelMult); n > 0 {
-			ch := c.ChannelMult[n-1] * c.ModelChannels
-			check(u.MidNormGroups > 0 && ch%max(1, u.MidNormGroups) == 0, "%d channels of the middle do not divide into %d groups", ch, u.MidNormGroups)
-		}
+	if u := c.UNet2D; u != nil && len(errs) == 0 {
+		u.validate(c, check)
 	}
 	if len(errs) == 0 {
-		if err := c.CheckSize(c.Resolution, c.Resolution); err != nil {
+		if err := c.CheckSize(c.PictureSize()); err != nil {
 			errs = append(errs, fmt.Errorf("network config: img_resolution: %w", err))
+		} else if c.UNet2D != nil {
+			errs = append(errs, c.outlineError())
 		}
 	}
 	return errors.Join(errs...)

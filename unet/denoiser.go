@@ -16,7 +16,7 @@ type Denoiser struct {
 	*Net
 	Precond       schedule.Precond
 	Labels        []int // class of each image of a batch, −1 for none; nil = none
-	Height, Width int   // size of the pictures that At gets; 0 = Resolution
+	Height, Width int   // size of the pictures that At gets; 0 = those of [Config.PictureSize]
 
 	CheckpointBlocks bool // see Inputs
 }
@@ -60,12 +60,12 @@ func (d Denoiser) denoise(t *tensor.Tape, x *tensor.Tensor, sigma []float64, in 
 
 // Size returns the picture size that At works on.
 func (d Denoiser) Size() (h, w int) {
-	h, w = d.Height, d.Width
-	if h == 0 {
-		h = d.Resolution
+	h, w = d.PictureSize()
+	if d.Height > 0 {
+		h = d.Height
 	}
-	if w == 0 {
-		w = d.Resolution
+	if d.Width > 0 {
+		w = d.Width
 	}
 	return h, w
 }

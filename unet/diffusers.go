@@ -2,9 +2,7 @@ package unet
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -27,8 +25,8 @@ type unet2D struct {
 	LayersPerBlock int      `json:"layers_per_block"`
 	MidScale       float64  `json:"mid_block_scale_factor"`
 	DownPadding    int      `json:"downsample_padding"`
-	DownType       string   `json:"downsample_type"`
-	UpType         string   `json:"upsample_type"`
+	DownType       *string  `json:"downsample_type"`
+	UpType         *string  `json:"upsample_type"`
 	Dropout        float64  `json:"dropout"`
 	Activation     string   `json:"act_fn"`
 	HeadDim        *int     `json:"attention_head_dim"` // absent 8, null one head
@@ -39,17 +37,16 @@ type unet2D struct {
 	AddAttention   bool     `json:"add_attention"`
 	ClassEmbedding string   `json:"class_embed_type"`
 	NumClasses     int      `json:"num_class_embeds"`
+	Timesteps      int      `json:"num_train_timesteps"`
 }
 
-// ParseUNet2D translates the config.json of diffusers' UNet2DModel. What this
-// package has no layer for is an error that names it: Skip blocks, Fourier and
-// learned time embeddings, other activations, class embeddings other than a
-// table, blocks with attention on the way down but not up, pictures that are not
-// square.
+// ParseUNet2D translates the config.json of diffusers' UNet2DModel. What this package has no layer for is an error that names it:
+// blocks of other classes, spatial norms, levels that do not resample. Without sample_size the network is taken to be for the smallest
+// pictures of 32 pixels or more that pass through its levels; it computes others all the same.
 func ParseUNet2D(config []byte) (Config, error) {
-	eight, groups, middle := 8, 32, "UNetMidBlock2D"
+	eight, groups, middle, conv := 8, 32, "UNetMidBlock2D", "conv"
 	j := unet2D{InChannels: 3, OutChannels: 3, TimeEmbedding: "positional", FlipSinToCos: true, MidBlock: &middle, LayersPerBlock: 2, MidScale: 1,
-		DownPadding: 1, DownType: "conv", UpType: "conv", Activation: "silu", HeadDim: &eight, NormGroups: &groups, NormEps: 1e-5,
+		DownPadding: 1, DownType: &conv, UpType: &conv, Activation: "silu", HeadDim: &eight, NormGroups: &groups, NormEps: 1e-5,
 		TimeScaleShift: "default", AddAttention: true,
 		DownBlocks: []string{"DownBlock2D", "AttnDownBlock2D", "AttnDownBlock2D", "AttnDownBlock2D"},
 		UpBlocks:   []string{"AttnUpBlock2D", "AttnUpBlock2D", "AttnUpBlock2D", "UpBlock2D"},
@@ -57,81 +54,128 @@ func ParseUNet2D(config []byte) (Config, error) {
 	if err := json.Unmarshal(config, &j); err != nil {
 		return Config{}, fmt.Errorf("reading the configuration of a UNet2DModel: %w", err)
 	}
-	if err := j.unsupported(); err != nil {
+	if err := j.check(); err != nil {
 		return Config{}, err
 	}
-	size, err := j.size()
+	h, w, err := j.size()
 	if err != nil {
 		return Config{}, err
 	}
-	base := j.Channels[0]
 	c := DefaultConfig("unet2d")
-	c.Resolution, c.InChannels, c.OutChannels, c.LabelDim = size, j.InChannels, j.OutChannels, j.NumClasses
-	c.ModelChannels, c.NumBlocks, c.Dropout, c.ChannelMult, c.AttnResolutions = base, j.LayersPerBlock, j.Dropout, nil, nil
-	if j.TimeDim > 0 {
-		c.ChannelMultEmb = j.TimeDim / base
+	c.Resolution, c.InChannels, c.OutChannels, c.EmbeddingType = h, j.InChannels, j.OutChannels, j.TimeEmbedding
+	c.NumBlocks, c.Dropout, c.AttnResolutions = j.LayersPerBlock, j.Dropout, nil
+	c.ModelChannels, c.ChannelMult = multiples(j.Channels)
+	c.UNet2D = j.options()
+	if w != h {
+		c.UNet2D.Width = w
 	}
-	u := &UNet2D{NormGroups: *j.NormGroups, MidNormGroups: *j.NormGroups, NormEps: j.NormEps, MidAttention: j.AddAttention,
-		Adaptive: j.TimeScaleShift == "scale_shift", FreqShift: int(j.FreqShift), SinFirst: !j.FlipSinToCos}
-	if j.MidNormGroups != nil {
-		u.MidNormGroups = *j.MidNormGroups
-	}
-	if j.HeadDim != nil {
-		u.HeadChannels = *j.HeadDim
-	}
-	c.UNet2D = u
-	for i, ch := range j.Channels {
-		c.ChannelMult = append(c.ChannelMult, ch/base)
-		if attends(j.DownBlocks[i]) {
-			c.AttnResolutions = append(c.AttnResolutions, size>>i)
-		}
-	}
-	if u.Resampling, err = j.resampling(); err != nil {
-		return Config{}, err
+	switch {
+	case c.UNet2D.ClassEmbedding == "identity":
+		c.LabelDim = c.UNet2D.EmbChannels
+	case c.UNet2D.ClassEmbedding == "timestep" && j.NumClasses <= 0:
+		c.LabelDim = anyNumber
+	default:
+		c.LabelDim = j.NumClasses
 	}
 	return c, c.Validate()
 }
 
-// unsupported names the first thing that this package cannot express.
-func (j *unet2D) unsupported() error {
+// anyNumber is how many classes a network has that embeds their numbers, whatever they are, and does not say.
+const anyNumber = 1000
+
+// options translates what EDM's networks lack.
+func (j *unet2D) options() *UNet2D {
+	deepest := j.Channels[len(j.Channels)-1]
+	u := &UNet2D{DownBlocks: j.DownBlocks, UpBlocks: j.UpBlocks, DownType: orConv(j.DownType), UpType: orConv(j.UpType), DownPadding: j.DownPadding,
+		NormEps: j.NormEps, Middle: j.MidBlock != nil, MidAttention: j.MidBlock != nil && j.AddAttention, MidScale: j.MidScale,
+		Adaptive: j.TimeScaleShift == "scale_shift", Activation: j.Activation, CenterInput: j.CenterInput, EmbChannels: j.TimeDim,
+		FreqShift: j.FreqShift, SinFirst: !j.FlipSinToCos, ClassEmbedding: j.ClassEmbedding}
+	if u.Activation == "swish" {
+		u.Activation = "silu"
+	}
+	if u.EmbChannels == 0 {
+		u.EmbChannels = 4 * j.Channels[0]
+	}
+	if j.TimeEmbedding == "learned" {
+		u.Timesteps = j.Timesteps
+	}
+	if j.HeadDim != nil {
+		u.HeadChannels = *j.HeadDim
+	}
+	if j.NormGroups != nil {
+		u.NormGroups = *j.NormGroups
+	}
+	switch {
+	case !u.MidAttention:
+	case j.MidNormGroups != nil:
+		u.MidNormGroups = *j.MidNormGroups
+	case u.Adaptive: // no norm
+	case u.NormGroups > 0:
+		u.MidNormGroups = u.NormGroups
+	default:
+		u.MidNormGroups = min(32, deepest/4)
+	}
+	return u
+}
+
+// orConv is what the library takes for null.
+func orConv(kind *string) string {
+	if kind == nil {
+		return "conv"
+	}
+	return *kind
+}
+
+// multiples writes widths as multiples of the first or, where they are none, of their greatest common divisor.
+func multiples(widths []int) (unit int, factors []int) {
+	unit = widths[0]
+	for _, w := range widths {
+		for w%unit != 0 {
+			unit = gcd(unit, w)
+		}
+	}
+	for _, w := range widths {
+		factors = append(factors, w/unit)
+	}
+	return unit, factors
+}
+
+func gcd(a, b int) int {
+	for b != 0 {
+		a, b = b, a%b
+	}
+	return a
+}
+
+// check refuses what cannot be translated; what can be, [Config.Validate] looks at.
+func (j *unet2D) check() error {
 	n := len(j.Channels)
 	if j.Class != "UNet2DModel" {
 		return fmt.Errorf("a %q of diffusers; only UNet2DModel is read", j.Class)
 	}
-	if n == 0 || n > 16 || len(j.DownBlocks) != n || len(j.UpBlocks) != n || j.Channels[0] < 1 {
+	if n == 0 || n > 16 || len(j.DownBlocks) != n || len(j.UpBlocks) != n {
 		return fmt.Errorf("a UNet2DModel of %d widths, %d blocks down and %d up", n, len(j.DownBlocks), len(j.UpBlocks))
 	}
-	known := []string{"DownBlock2D", "AttnDownBlock2D", "ResnetDownsampleBlock2D", "UpBlock2D", "AttnUpBlock2D", "ResnetUpsampleBlock2D"}
-	for i := range n {
-		for _, blocks := range []([]string){j.DownBlocks, j.UpBlocks} {
+	for _, w := range j.Channels {
+		if w < 1 || w > maxChannels {
+			return fmt.Errorf("a UNet2DModel with a level of %d channels", w)
+		}
+	}
+	for _, blocks := range []([]string){j.DownBlocks, j.UpBlocks} {
+		for i := range blocks {
 			blocks[i] = strings.TrimPrefix(blocks[i], "UNetRes") // as early versions wrote them
-			if !slices.Contains(known, blocks[i]) {
-				return fmt.Errorf("a UNet2DModel with blocks of type %q, which are not built in; known are %q", blocks[i], known)
-			}
-		}
-		if attends(j.DownBlocks[i]) != attends(j.UpBlocks[n-1-i]) {
-			return fmt.Errorf("a UNet2DModel with attention on one side of level %d only", i)
-		}
-		if j.Channels[i]%j.Channels[0] != 0 {
-			return fmt.Errorf("a UNet2DModel of widths %v, which are no multiples of the first", j.Channels)
 		}
 	}
 	for _, f := range []struct {
 		is   bool
 		what string
 	}{
-		{j.CenterInput, "center_input_sample"},
-		{j.TimeEmbedding != "positional", "a time embedding of type " + j.TimeEmbedding},
-		{j.TimeDim%j.Channels[0] != 0, fmt.Sprintf("a time embedding of %d values", j.TimeDim)},
-		{j.FreqShift != 0 && j.FreqShift != 1, fmt.Sprintf("freq_shift %g", j.FreqShift)},
-		{j.MidBlock == nil || *j.MidBlock != "UNetMidBlock2D", "another middle than UNetMidBlock2D, or none"},
-		{j.MidScale != 1, fmt.Sprintf("mid_block_scale_factor %g", j.MidScale)},
-		{j.Activation != "silu" && j.Activation != "swish", "activation " + j.Activation},
-		{j.NormGroups == nil, "norm_num_groups null"},
 		{j.TimeScaleShift != "default" && j.TimeScaleShift != "scale_shift", "resnet_time_scale_shift " + j.TimeScaleShift},
-		{j.TimeScaleShift == "scale_shift" && j.MidNormGroups == nil && j.AddAttention, "a middle whose attention has no norm"},
-		{j.ClassEmbedding != "", "a class embedding of type " + j.ClassEmbedding},
 		{j.HeadDim != nil && *j.HeadDim < 1, "attention heads without channels"},
+		{j.NormGroups != nil && *j.NormGroups < 1, "norms without groups"},
+		{j.MidNormGroups != nil && *j.MidNormGroups < 1, "a norm without groups in the middle"},
+		{j.TimeDim < 0, fmt.Sprintf("a time embedding of %d values", j.TimeDim)},
+		{j.NumClasses < 0, fmt.Sprintf("%d classes", j.NumClasses)},
 	} {
 		if f.is {
 			return fmt.Errorf("a UNet2DModel with %s, which is not built in", f.what)
@@ -140,44 +184,25 @@ func (j *unet2D) unsupported() error {
 	return nil
 }
 
-func attends(block string) bool { return strings.HasPrefix(block, "Attn") }
-
-// size reads sample_size, a number or two equal ones.
-func (j *unet2D) size() (int, error) {
+// size reads sample_size: a number, height and width, or nothing.
+func (j *unet2D) size() (h, w int, err error) {
+	if j.SampleSize == nil {
+		m := 1 << (len(j.Channels) - 1)
+		s := (32 + m - 1) / m * m
+		return s, s, nil
+	}
 	list, ok := j.SampleSize.([]any)
-	if ok && len(list) == 2 && list[0] == list[1] {
-		j.SampleSize = list[0]
+	if !ok {
+		list = []any{j.SampleSize, j.SampleSize}
 	}
-	v, ok := j.SampleSize.(float64)
-	if !ok || v < 1 || v > maxResolution || v != float64(int(v)) {
-		return 0, fmt.Errorf("a UNet2DModel with sample_size %v; wanted is the side of square pictures", j.SampleSize)
-	}
-	return int(v), nil
-}
-
-// resampling finds what changes the picture's size; all levels must do it in one way.
-func (j *unet2D) resampling() (string, error) {
-	kinds := map[string]bool{}
-	for i := range len(j.Channels) - 1 { // the last of each does not resample
-		kind := func(block, setting string) string {
-			switch {
-			case strings.HasPrefix(block, "Resnet"), attends(block) && setting == "resnet":
-				return "block"
-			}
-			return "conv"
+	sides := []int{}
+	for _, x := range list {
+		if v, ok := x.(float64); ok && v >= 1 && v <= maxResolution && v == float64(int(v)) {
+			sides = append(sides, int(v))
 		}
-		kinds[kind(j.DownBlocks[i], j.DownType)] = true
-		kinds[kind(j.UpBlocks[i], j.UpType)] = true
 	}
-	switch {
-	case len(kinds) > 1:
-		return "", errors.New("a UNet2DModel that resamples by convolutions in some blocks and by residual blocks in others, which is not built in")
-	case kinds["block"]:
-		return "block", nil
-	case j.DownPadding == 0:
-		return "conv-end", nil
-	case j.DownPadding == 1:
-		return "conv", nil
+	if len(sides) != 2 || len(list) != 2 {
+		return 0, 0, fmt.Errorf("a UNet2DModel with sample_size %v; wanted is the side of the pictures, or height and width", j.SampleSize)
 	}
-	return "", fmt.Errorf("a UNet2DModel with downsample_padding %d, which is not built in", j.DownPadding)
+	return sides[0], sides[1], nil
 }

@@ -3,135 +3,138 @@ package unet
 import (
 	"errors"
 	"fmt"
-	"maps"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"diffuse/checkpoint"
+	"diffuse/tensor"
 )
 
-// Names of a UNet2DModel's parts.
-var (
-	unet2DBlock  = regexp.MustCompile(`^(down|up)_blocks\.(\d+)\.(resnets|attentions|downsamplers|upsamplers)\.(\d+)\.(.+)$`)
-	unet2DMiddle = regexp.MustCompile(`^mid_block\.(resnets|attentions)\.(\d+)\.(.+)$`)
-	unet2DPlain  = map[string]string{"time_embedding.linear_1": "map_layer0", "time_embedding.linear_2": "map_layer1", "class_embedding": "map_label",
-		"conv_norm_out": "out_norm", "conv_out": "out_conv"}
-	unet2DParts = map[string]string{"norm1": "norm0", "conv1": "conv0", "time_emb_proj": "affine", "norm2": "norm1", "conv2": "conv1", "conv_shortcut": "skip",
-		"group_norm": "norm2", "to_q": "qkv.0", "to_k": "qkv.1", "to_v": "qkv.2", "to_out.0": "proj",
-		"query": "qkv.0", "key": "qkv.1", "value": "qkv.2", "proj_attn": "proj", "conv": ""}
-)
+// oldUNet2D are names of layers in files of the first versions, by the ones that came later.
+var oldUNet2D = map[string]string{"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn", "time_proj.weight": "time_proj.W"}
 
-// unet2DName translates the name of a tensor into ours; query, key and value come as parts "qkv.0" to "qkv.2". Unknown names stay.
-func (c Config) unet2DName(name string) string {
-	dot := strings.LastIndexByte(name, '.')
-	if dot < 0 {
-		return name
+// oldPeer returns the first name of a tensor that the library has renamed, "" for the others.
+func oldPeer(name string) string {
+	if old, ok := oldUNet2D[name]; ok {
+		return old
 	}
-	path, end := name[:dot], name[dot:]
-	levels := len(c.ChannelMult)
-	at := func(side string, level int, what string) string {
-		r := c.Resolution >> level
-		return fmt.Sprintf("%s.%dx%d_%s", side, r, r, what)
-	}
-	join := func(block, part string) string {
-		ours, ok := unet2DParts[part]
-		switch {
-		case !ok:
-			return name
-		case ours == "":
-			return block + end
+	layer, end := cutLast(name)
+	for later, old := range oldUNet2D {
+		if block, ok := strings.CutSuffix(layer, "."+later); ok {
+			return block + "." + old + end
 		}
-		return block + "." + ours + end
 	}
-	if path == "conv_in" {
-		return at("enc", 0, "conv") + end
-	}
-	if ours, ok := unet2DPlain[path]; ok {
-		return ours + end
-	}
-	if m := unet2DMiddle.FindStringSubmatch(path); m != nil {
-		return join(at("dec", levels-1, "in"+m[2]), m[3])
-	}
-	m := unet2DBlock.FindStringSubmatch(path)
-	if m == nil {
-		return name
-	}
-	level, err := strconv.Atoi(m[2])
-	if err != nil || level >= levels {
-		return name
-	}
-	switch m[1] + " " + m[3] {
-	case "down resnets", "down attentions":
-		return join(at("enc", level, "block"+m[4]), m[5])
-	case "down downsamplers":
-		return join(at("enc", level+1, "down"), m[5])
-	case "up resnets", "up attentions":
-		return join(at("dec", levels-1-level, "block"+m[4]), m[5])
-	case "up upsamplers":
-		return join(at("dec", levels-2-level, "up"), m[5])
-	}
-	return name
+	return ""
 }
 
-// fromUNet2D renames a UNet2DModel's tensors into ours, and weaves query, key and
-// value into one, row by row, which is EDM's order for any number of heads.
-func (c Config) fromUNet2D(tensors map[string]*checkpoint.Tensor) (map[string]*checkpoint.Tensor, error) {
-	out := map[string]*checkpoint.Tensor{}
-	parts := map[string]*[3]*checkpoint.Tensor{}
-	for _, name := range slices.Sorted(maps.Keys(tensors)) {
-		x, ours := tensors[name], c.unet2DName(name)
-		before, after, isPart := strings.Cut(ours, ".qkv.")
-		switch {
-		case isPart:
-			key := before + ".qkv" + after[1:]
-			if parts[key] == nil {
-				parts[key] = new([3]*checkpoint.Tensor)
-			}
-			parts[key][after[0]-'0'] = x
-		case out[ours] != nil:
-			return nil, fmt.Errorf("tensor %q is there under another name too", name)
-		case ours == "map_label.weight":
-			t, err := transposed(x)
-			if err != nil {
-				return nil, fmt.Errorf("tensor %q: %w", name, err)
-			}
-			out[ours] = t
-		case strings.HasSuffix(ours, ".proj.weight"):
-			out[ours] = reshaped(x, true)
-		default:
-			out[ours] = x
+// A peerTensor is a parameter, or a part of one, as the library's files have it.
+type peerTensor struct {
+	name  string
+	shape []int
+}
+
+// peerTensors lists what a parameter is in the library's files: query, key and value of attention apart and as matrices, tables with a
+// row per entry.
+func (p param) peerTensors() []peerTensor {
+	shape := tensor.FileShape(p.Shape)
+	switch {
+	case len(p.peers) == 3:
+		shape = slices.Clone(shape[:min(2, len(shape))])
+		shape[0] /= 3
+	case p.attention():
+		shape = shape[:2]
+	case p.table():
+		shape = []int{shape[1], shape[0]}
+	}
+	list := make([]peerTensor, len(p.peers))
+	for i, name := range p.peers {
+		list[i] = peerTensor{name, shape}
+	}
+	return list
+}
+
+// attention says whether p is the matrix behind attention, which we keep as a convolution of one pixel.
+func (p param) attention() bool { return strings.HasSuffix(p.name, ".proj.weight") }
+
+// table says whether p has a row per entry in the library's files.
+func (p param) table() bool { return p.name == "map_label.weight" || p.name == "map_noise.weight" }
+
+// UNet2DShapes returns the shapes of the tensors that a network of type "unet2d" has in diffusers' files, by name. c must be valid.
+func (c Config) UNet2DShapes() map[string][]int {
+	shapes := map[string][]int{}
+	for _, p := range outline(c).stored() {
+		for _, x := range p.peerTensors() {
+			shapes[x.name] = x.shape
 		}
 	}
-	for key, three := range parts {
-		t, err := weave(three)
+	return shapes
+}
+
+// fromUNet2D turns a UNet2DModel's tensors into those that [Net.Import] takes. Every tensor that is missing, has another shape or type, or
+// does not belong to the network is listed in a [*MismatchError] under the library's name.
+func (n *Net) fromUNet2D(files map[string]*checkpoint.Tensor) (map[string]*checkpoint.Tensor, error) {
+	out := make(map[string]*checkpoint.Tensor, len(files))
+	claimed := make(map[string]bool, len(files))
+	var wrong mismatches
+	for _, p := range n.stored() {
+		var parts []*checkpoint.Tensor
+		for _, want := range p.peerTensors() {
+			name := want.name
+			if old := oldPeer(name); old != "" && files[name] == nil && files[old] != nil {
+				name = old
+			}
+			claimed[name] = true
+			x := files[name]
+			if x != nil && (len(p.peers) == 3 || p.attention()) {
+				x = matrix(x)
+			}
+			if wrong.check(name, x, want.shape) {
+				parts = append(parts, x)
+			}
+		}
+		if len(parts) < len(p.peers) {
+			continue
+		}
+		x, err := p.assemble(parts)
 		if err != nil {
-			return nil, fmt.Errorf("tensor %q: %w", key, err)
+			return nil, fmt.Errorf("tensor %q: %w", p.peers[0], err)
 		}
-		out[key] = reshaped(t, strings.HasSuffix(key, ".weight"))
+		out[p.name] = x
 	}
-	return out, nil
+	wrong.unclaimed(files, claimed)
+	return out, wrong.err()
 }
 
-// reshaped makes a matrix a convolution of one pixel; the first versions stored some so already.
-func reshaped(x *checkpoint.Tensor, matrix bool) *checkpoint.Tensor {
-	if !matrix || len(x.Shape) != 2 {
+// assemble makes a parameter of its parts. Query, key and value are woven row by row, which is EDM's order for any number of heads.
+func (p param) assemble(parts []*checkpoint.Tensor) (*checkpoint.Tensor, error) {
+	switch {
+	case len(parts) == 3:
+		return weave(parts, tensor.FileShape(p.Shape))
+	case p.table():
+		return transposed(parts[0])
+	case p.attention():
+		y := *parts[0]
+		y.Shape = tensor.FileShape(p.Shape)
+		return &y, nil
+	}
+	return parts[0], nil
+}
+
+// matrix drops the kernel of one pixel that the first versions stored with some matrices.
+func matrix(x *checkpoint.Tensor) *checkpoint.Tensor {
+	if len(x.Shape) != 4 || x.Shape[2] != 1 || x.Shape[3] != 1 {
 		return x
 	}
 	y := *x
-	y.Shape = []int{x.Shape[0], x.Shape[1], 1, 1}
+	y.Shape = x.Shape[:2]
 	return &y
 }
 
-// transposed turns a table, classes×width, into the matrix width×classes.
+// transposed exchanges rows and columns.
 func transposed(x *checkpoint.Tensor) (*checkpoint.Tensor, error) {
 	v, err := x.Float32()
 	if err != nil {
 		return nil, err
-	}
-	if len(x.Shape) != 2 {
-		return nil, fmt.Errorf("shape %v, want two dimensions", x.Shape)
 	}
 	rows, cols := x.Shape[0], x.Shape[1]
 	y := make([]float32, len(v))
@@ -143,29 +146,62 @@ func transposed(x *checkpoint.Tensor) (*checkpoint.Tensor, error) {
 	return checkpoint.Float32([]int{cols, rows}, y), nil
 }
 
-// weave interleaves the rows of query, key and value.
-func weave(parts *[3]*checkpoint.Tensor) (*checkpoint.Tensor, error) {
+// weave interleaves the rows of query, key and value into a tensor of the given shape.
+func weave(parts []*checkpoint.Tensor, shape []int) (*checkpoint.Tensor, error) {
 	var v [3][]float32
 	for i, x := range parts {
-		if x == nil {
-			return nil, errors.New("query, key or value is missing")
-		}
-		if len(x.Shape) == 0 || !slices.Equal(x.Shape, parts[0].Shape) {
-			return nil, fmt.Errorf("query, key and value have shapes %v and %v", parts[0].Shape, x.Shape)
-		}
 		var err error
 		if v[i], err = x.Float32(); err != nil {
 			return nil, err
 		}
 	}
-	shape := slices.Clone(parts[0].Shape)
-	width := len(v[0]) / max(1, shape[0])
+	rows := parts[0].Shape[0]
+	width := len(v[0]) / max(1, rows)
 	y := make([]float32, 0, 3*len(v[0]))
-	for r := range shape[0] {
+	for r := range rows {
 		for i := range v {
 			y = append(y, v[i][r*width:(r+1)*width]...)
 		}
 	}
-	shape[0] *= 3
 	return checkpoint.Float32(shape, y), nil
+}
+
+// ExportUNet2D returns the weights of a network of type "unet2d" under the names and in the layout of diffusers' files, stored as d.
+// Fourier frequencies are always float32. Other networks are an error.
+func (n *Net) ExportUNet2D(d checkpoint.DType) (map[string]*checkpoint.Tensor, error) {
+	if n.UNet2D == nil {
+		return nil, errors.New("only networks of type unet2d have names in diffusers")
+	}
+	files := make(map[string]*checkpoint.Tensor, 2*len(n.params))
+	for _, p := range n.stored() {
+		data := tensor.ToFile(p.Tensor)
+		for i, want := range p.peerTensors() {
+			part := data
+			switch {
+			case len(p.peers) == 3:
+				part = unwoven(data, want.shape[0], i)
+			case p.table():
+				part = p.Data // In×Out as it is
+			}
+			f, err := checkpoint.Float32(want.shape, slices.Clone(part)), error(nil)
+			if p.Tensor != n.freqs {
+				f, err = f.As(d)
+			}
+			if err != nil {
+				return nil, fmt.Errorf("tensor %q: %w", want.name, err)
+			}
+			files[want.name] = f
+		}
+	}
+	return files, nil
+}
+
+// unwoven returns every third of 3·rows rows, from the i-th on.
+func unwoven(data []float32, rows, i int) []float32 {
+	width := len(data) / max(1, 3*rows)
+	y := make([]float32, 0, rows*width)
+	for r := range rows {
+		y = append(y, data[(3*r+i)*width:(3*r+i+1)*width]...)
+	}
+	return y
 }

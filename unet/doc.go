@@ -1,10 +1,13 @@
 // Package unet holds the networks: EDM's SongUNet (DDPM++ and NCSN++) and
-// ADM (DhariwalUNet), their preconditioning, and the model file.
+// ADM (DhariwalUNet), the U-ViT of Simple diffusion, diffusers' UNet2DModel,
+// their preconditioning, and the model file.
 //
 // One [Config] describes a network, one [Net.Forward] walks it. The names of
 // parameters and levels are those of EDM's reference implementation (Karras
 // et al. 2022, arXiv 2206.00364), without its leading "model.": a level is
-// called after its resolution, "enc.16x16_block0.conv0.weight".
+// called after its resolution, "enc.16x16_block0.conv0.weight". A UNet2DModel
+// ([UNet2D], built in unet2d_build.go) has names of that kind too, and keeps
+// the library's for its files.
 //
 // A [Denoiser] is a network with its preconditioning,
 // D(x;σ) = c_skip·x + c_out·F(c_in·x; c_noise) (EDM eq. 7): what a sampler
@@ -16,6 +19,7 @@
 // A [Model] is what a file holds: the network, its preconditioning, class
 // names and how it was trained, in one .safetensors file.
 //
-// Start at net.go; block.go holds the residual block, init.go the initial
+// Start at net.go; block.go holds the residual block, uvit.go the transformer
+// block, layout.go which blocks and skips there are, init.go the initial
 // weights.
 package unet

@@ -20,6 +20,8 @@ type Net struct {
 
 	mapLabel, mapAugment *linear
 	mapLayer0, mapLayer1 linear
+	mapTime              *linear // table of a learned time embedding; nil = none
+	mapClass0, mapClass1 linear  // of a UNet2DModel whose labels are numbers
 	encoder, decoder     []stage
 	joins                []JoinInfo // the decoder's concatenations, deepest first
 }
@@ -27,6 +29,7 @@ type Net struct {
 type param struct {
 	name string
 	*tensor.Tensor
+	peers []string // of a UNet2DModel: its name in the library's files, or those of query, key and value
 }
 
 // A stage is one entry of EDM's encoder or decoder dictionary.
@@ -36,26 +39,30 @@ type stage struct {
 	block
 	conv conv
 	norm norm
+
+	transformer *transformer // of a transformerBlock
+	skipless    bool         // encoder: no decoder block joins the result
 }
 
 type stageKind int
 
 const (
-	plainBlock  stageKind = iota // residual block; in the encoder it pushes a skip
-	joinBlock                    // decoder block that pops a skip and concatenates it
-	inputConv                    // first convolution; pushes a skip
-	auxDown                      // encoder "skip": aux = resampled picture
-	auxSkip                      // encoder "skip": x += conv(aux), replaces the last skip
-	auxResidual                  // encoder "residual": x = aux = (x + conv(aux))/√2, replaces the last skip
-	auxUp                        // decoder "skip": output so far, upsampled
-	resample                     // convolution that changes the size; in the encoder it pushes a skip
-	auxOut                       // norm, SiLU, convolution: (part of) the output
+	plainBlock       stageKind = iota // residual block
+	joinBlock                         // decoder block that pops a skip and concatenates it
+	inputConv                         // first convolution
+	auxDown                           // encoder "skip": aux = resampled picture
+	auxSkip                           // encoder "skip": x += conv(aux), replaces the last skip
+	auxResidual                       // encoder "residual": x = aux = (x + conv(aux))/√2, replaces the last skip
+	auxUp                             // decoder "skip": output so far, upsampled
+	resample                          // convolution that changes the size
+	auxOut                            // norm, SiLU, convolution: (part of) the output
+	transformerBlock                  // between encoder and decoder of a U-ViT
 )
 
 // Inputs are the conditions of a forward pass besides the noise level.
 type Inputs struct {
 	Labels       []int          // class of each image, −1 for none; nil = none at all
-	LabelVectors *tensor.Tensor // N×LabelDim, in place of Labels
+	LabelVectors *tensor.Tensor // N×[Config.LabelWidth], in place of Labels
 	Augment      *tensor.Tensor // N×AugmentDim; nil = zeros
 	Dropout      []*rand.Rand   // one generator per image switches dropout on
 	Sigma        []float64      // noise levels for a [SkipRule]; [Denoiser] fills them in, nil = 0
@@ -103,33 +110,38 @@ func (n *Net) Forward(t *tensor.Tape, x *tensor.Tensor, cnoise []float32, in Inp
 		panic("unet.Forward: " + err.Error())
 	}
 	emb := n.embed(t, cnoise, in)
+	if n.UNet2D != nil && n.UNet2D.CenterInput {
+		x = centred(t, x)
+	}
 	if n.PatchSize > 1 {
-		x = tensor.SpaceToDepth(t, x, n.PatchSize)
+		x = n.shrink(t, x)
 	}
 	h, skips := n.encode(t, x, emb, in)
 	y := n.decode(t, h, skips, emb, n.skipTuning(len(cnoise), in), in)
 	tensor.Recycle(t, emb)
 	if n.PatchSize > 1 {
 		tensor.Recycle(t, x)
-		z := tensor.DepthToSpace(t, y, n.PatchSize)
+		z := n.grow(t, y)
 		tensor.Recycle(t, y)
 		y = z
+	}
+	if n.UNet2D != nil && n.EmbeddingType == "fourier" {
+		y = perSigma(t, y, cnoise)
 	}
 	return y
 }
 
 // embed maps noise level, class and augmentation to one vector per image.
 func (n *Net) embed(t *tensor.Tape, cnoise []float32, in Inputs) *tensor.Tensor {
+	if n.UNet2D != nil {
+		return n.embedUNet2D(t, cnoise, in)
+	}
 	song := n.ModelType == "song"
 	var emb *tensor.Tensor
 	if n.freqs != nil {
 		emb = fourier(cnoise, n.freqs.Data, song)
 	} else {
-		endpoint, sinFirst := song, song
-		if u := n.UNet2D; u != nil {
-			endpoint, sinFirst = u.FreqShift == 1, u.SinFirst
-		}
-		emb = positional(cnoise, n.noiseChannels(), endpoint, sinFirst)
+		emb = positional(cnoise, n.noiseChannels(), song, song)
 	}
 	if n.mapLabel != nil && song {
 		emb = tensor.Add(t, emb, n.mapLabel.forward(t, n.labels(len(cnoise), in, math.Sqrt(float64(n.LabelDim)))), 1, 1)
@@ -175,6 +187,16 @@ func (n *Net) labels(batch int, in Inputs, gain float64) *tensor.Tensor {
 // encode returns the deepest activation and the skips, finest first.
 func (n *Net) encode(t *tensor.Tape, x, emb *tensor.Tensor, in Inputs) (h *tensor.Tensor, skips []*tensor.Tensor) {
 	h, aux := x, x
+	kept := true // h is x or a skip
+	next := func(y *tensor.Tensor, keep bool) {
+		if !kept {
+			tensor.Recycle(t, h)
+		}
+		h, kept = y, keep
+		if keep {
+			skips = append(skips, y)
+		}
+	}
 	replace := func(y *tensor.Tensor) {
 		tensor.Recycle(t, h)
 		h = y
@@ -190,12 +212,10 @@ func (n *Net) encode(t *tensor.Tape, x, emb *tensor.Tensor, in Inputs) (h *tenso
 			replace(tensor.Add(t, h, s.conv.forward(t, aux), math.Sqrt2/2, math.Sqrt2/2))
 			aux = h
 		case inputConv, resample:
-			h = s.conv.forward(t, h)
-			skips = append(skips, h)
+			next(s.conv.forward(t, h), !s.skipless)
 		default:
 			x := h
-			h = in.block(t, func(t *tensor.Tape) *tensor.Tensor { return s.block.forward(t, x, x, emb, in) })
-			skips = append(skips, h)
+			next(in.block(t, func(t *tensor.Tape) *tensor.Tensor { return s.block.forward(t, x, x, emb, in) }), !s.skipless)
 		}
 	}
 	return h, skips
@@ -205,7 +225,7 @@ func (n *Net) encode(t *tensor.Tape, x, emb *tensor.Tensor, in Inputs) (h *tenso
 // concatenation does; nil is the plain network.
 func (n *Net) decode(t *tensor.Tape, h *tensor.Tensor, skips []*tensor.Tensor, emb *tensor.Tensor, tuning [][]skiptune.Join, in Inputs) *tensor.Tensor {
 	var aux *tensor.Tensor
-	shared := true // h is also the deepest skip
+	shared := len(skips) > 0 && skips[len(skips)-1] == h // h is also the deepest skip
 	next := func(y *tensor.Tensor) {
 		if !shared {
 			tensor.Recycle(t, h)
@@ -252,6 +272,9 @@ func (n *Net) decode(t *tensor.Tape, h *tensor.Tensor, skips []*tensor.Tensor, e
 			}), false
 		case resample:
 			next(s.conv.forward(t, h))
+		case transformerBlock:
+			x := h
+			next(in.block(t, func(t *tensor.Tape) *tensor.Tensor { return s.transformer.forward(t, x, emb, in) }))
 		default:
 			x := h
 			next(in.block(t, func(t *tensor.Tape) *tensor.Tensor { return s.block.forward(t, x, x, emb, in) }))

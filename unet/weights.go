@@ -1,10 +1,8 @@
 package unet
 
 import (
-	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"diffuse/checkpoint"
 	"diffuse/tensor"
@@ -51,42 +49,38 @@ func (n *Net) Import(files map[string]*checkpoint.Tensor) error {
 	return nil
 }
 
+// NotFinite counts the weights that are infinite or no numbers, with which nothing can be computed, and names the first tensor that has any.
+func (n *Net) NotFinite() (values int, first string) {
+	for _, p := range n.stored() {
+		for _, v := range p.Data {
+			if v-v != 0 {
+				if values++; first == "" {
+					first = p.name
+				}
+			}
+		}
+	}
+	return values, first
+}
+
 // stored returns the parameters and the Fourier frequencies.
 func (n *Net) stored() []param {
 	if n.freqs == nil {
 		return n.params
 	}
-	return append(slices.Clip(n.params), param{freqsName, n.freqs})
+	return append(slices.Clip(n.params), param{freqsName, n.freqs, []string{"time_proj.weight"}})
 }
 
-// match reports how the names and shapes of files differ from the network's.
-// It does not look at n's data.
+// match reports how the names and shapes of files differ from the network's, as a [*MismatchError]. It does not look at n's data.
 func (n *Net) match(files map[string]*checkpoint.Tensor) error {
-	var wrong []string
+	var wrong mismatches
 	claimed := make(map[string]bool, len(files))
 	for _, p := range n.stored() {
 		claimed[p.name] = true
-		if f, ok := files[p.name]; !ok {
-			wrong = append(wrong, fmt.Sprintf("tensor %q is missing", p.name))
-		} else if want := tensor.FileShape(p.Shape); !slices.Equal(f.Shape, want) {
-			wrong = append(wrong, fmt.Sprintf("tensor %q: shape %v, want %v", p.name, f.Shape, want))
-		} else if !f.DType.Float() {
-			wrong = append(wrong, fmt.Sprintf("tensor %q: type %s, want floats", p.name, f.DType))
-		}
+		wrong.check(p.name, files[p.name], tensor.FileShape(p.Shape))
 	}
-	for name := range files {
-		if !claimed[name] {
-			wrong = append(wrong, fmt.Sprintf("tensor %q is not part of this network", name))
-		}
-	}
-	if len(wrong) == 0 {
-		return nil
-	}
-	slices.Sort(wrong)
-	if n := len(wrong); n > 5 {
-		wrong = append(wrong[:5], fmt.Sprintf("and %d more", n-5))
-	}
-	return errors.New(strings.Join(wrong, "; "))
+	wrong.unclaimed(files, claimed)
+	return wrong.err()
 }
 
 // Clone returns a network with its own copy of the weights.

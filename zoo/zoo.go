@@ -26,6 +26,7 @@ type Entry struct {
 	SigmaMin float64 // the lowest noise level above 0
 	SigmaMax float64 // the level where sampling starts
 	Rho      float64 // the Karras grid's exponent (EDM eq. 5)
+	Few      bool    // the last level above 0 is the one before SigmaMin, see unet.Sampling
 	Skip     string  // skip weights as --skip spells them, "" for none
 }
 

@@ -15,31 +15,66 @@ type benchConfig struct {
 
 // benchConfigs lists the architectures by name.
 func benchConfigs() map[string]benchConfig {
-	square := func(c unet.Config, side int) unet.Config {
-		c.Resolution = side
+	all := edmConfigs()
+	for name, p := range publishedUNet2D {
+		c, err := unet.ParseUNet2D([]byte(p.config))
+		if err != nil {
+			panic(fmt.Sprintf("architecture %s: %v", name, err))
+		}
+		all[name] = benchConfig{c, p.about}
+	}
+	return all
+}
+
+// edmConfigs are the networks that EDM trained (arXiv 2206.00364, table 7).
+func edmConfigs() map[string]benchConfig {
+	song := unet.DefaultConfig("song")
+	song.Resolution, song.ChannelMult, song.AugmentDim, song.Dropout = 32, []int{2, 2, 2}, 9, 0.13
+	classes := song
+	classes.LabelDim = 10
+	faces := song
+	faces.Resolution, faces.ChannelMult, faces.Dropout = 64, []int{1, 2, 2, 2}, 0.05
+	ncsnpp := func(c unet.Config) unet.Config {
+		c.EmbeddingType, c.EncoderType, c.ChannelMultNoise, c.ResampleFilter = "fourier", "residual", 2, []float32{1, 3, 3, 1}
 		return c
 	}
-	ddpmpp := square(unet.DefaultConfig("song"), 32)
-	ddpmpp.ChannelMult, ddpmpp.AugmentDim, ddpmpp.Dropout = []int{2, 2, 2}, 9, 0.13
-	ncsnpp := ddpmpp
-	ncsnpp.EmbeddingType, ncsnpp.EncoderType, ncsnpp.ChannelMultNoise, ncsnpp.ResampleFilter = "fourier", "residual", 2, []float32{1, 3, 3, 1}
-	adm := square(unet.DefaultConfig("adm"), 64)
-	adm.LabelDim = 1000
-	ddpm := square(unet.DefaultConfig("song"), 32)
-	ddpm.NumBlocks = 2
+	adm := unet.DefaultConfig("adm")
+	adm.Resolution, adm.LabelDim = 64, 1000
 	return map[string]benchConfig{
-		"edm-cifar10":        {ddpmpp, "DDPM++ of EDM, 32x32, unconditional"},
-		"edm-cifar10-ncsnpp": {ncsnpp, "NCSN++ of EDM, 32x32, unconditional"},
+		"edm-cifar10":        {song, "DDPM++ of EDM, 32x32, unconditional"},
+		"edm-cifar10-cond":   {classes, "the same with 10 classes"},
+		"edm-cifar10-ncsnpp": {ncsnpp(song), "NCSN++ of EDM, 32x32, unconditional"},
+		"edm-ffhq64":         {faces, "DDPM++ of EDM, 64x64, for FFHQ and AFHQv2"},
+		"edm-ffhq64-ncsnpp":  {ncsnpp(faces), "NCSN++ of EDM, 64x64, for FFHQ and AFHQv2"},
 		"adm-imagenet64":     {adm, "ADM of EDM, 64x64, 1000 classes"},
-		"ddpm-cifar10":       {ddpm, "the widths, depth and attention of google/ddpm-cifar10-32, resampling in residual blocks"},
 	}
+}
+
+// publishedUNet2D are configurations of diffusers, as their config.json has them; what is absent is the library's default.
+var publishedUNet2D = map[string]struct{ config, about string }{
+	"ddpm-cifar10": {`{"_class_name":"UNet2DModel","sample_size":32,"attention_head_dim":null,"downsample_padding":0,"flip_sin_to_cos":false,
+		"freq_shift":1,"norm_eps":1e-6,"block_out_channels":[128,256,256,256],
+		"down_block_types":["DownBlock2D","AttnDownBlock2D","DownBlock2D","DownBlock2D"],
+		"up_block_types":["UpBlock2D","UpBlock2D","AttnUpBlock2D","UpBlock2D"]}`, "google/ddpm-cifar10-32, 32x32"},
+	"ddpm-celebahq": {`{"_class_name":"UNet2DModel","sample_size":256,"attention_head_dim":null,"downsample_padding":0,"flip_sin_to_cos":false,
+		"freq_shift":1,"norm_eps":1e-6,"block_out_channels":[128,128,256,256,512,512],
+		"down_block_types":["DownBlock2D","DownBlock2D","DownBlock2D","DownBlock2D","AttnDownBlock2D","DownBlock2D"],
+		"up_block_types":["UpBlock2D","AttnUpBlock2D","UpBlock2D","UpBlock2D","UpBlock2D","UpBlock2D"]}`,
+		"google/ddpm-celebahq-256 and its like of cats, churches and bedrooms, 256x256"},
+	"diffusers-default": {`{"_class_name":"UNet2DModel","sample_size":64}`, "UNet2DModel with every default, 64x64"},
+	"cm-imagenet64": {`{"_class_name":"UNet2DModel","sample_size":64,"attention_head_dim":64,"attn_norm_num_groups":32,"layers_per_block":3,
+		"block_out_channels":[192,384,576,768],"resnet_time_scale_shift":"scale_shift","downsample_type":"resnet","upsample_type":"resnet",
+		"num_class_embeds":1000,"down_block_types":["ResnetDownsampleBlock2D","AttnDownBlock2D","AttnDownBlock2D","AttnDownBlock2D"],
+		"up_block_types":["AttnUpBlock2D","AttnUpBlock2D","AttnUpBlock2D","ResnetUpsampleBlock2D"]}`,
+		"openai/diffusers-cd_imagenet64, 64x64, 1000 classes"},
 }
 
 // configHelp lists the architectures for the help text.
 func configHelp() string {
+	all := benchConfigs()
 	var s strings.Builder
-	for _, name := range sortedKeys(benchConfigs()) {
-		fmt.Fprintf(&s, "  %-20s %s\n", name, benchConfigs()[name].about)
+	for _, name := range sortedKeys(all) {
+		fmt.Fprintf(&s, "  %-20s %s\n", name, all[name].about)
 	}
 	return strings.TrimRight(s.String(), "\n")
 }

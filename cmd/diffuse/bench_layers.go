@@ -75,6 +75,7 @@ func layersOf(n *unet.Net) (list []benchLayer, count map[benchLayer]int) {
 		}
 		count[l]++
 	}
+	heads := n.Heads()
 	for name, w := range n.Params() {
 		side := n.Resolution / n.PatchSize
 		if m := levelName.FindStringSubmatch(name); m != nil {
@@ -90,11 +91,8 @@ func layersOf(n *unet.Net) (list []benchLayer, count map[benchLayer]int) {
 			}
 			add(l)
 			if strings.HasSuffix(name, ".qkv.weight") {
-				heads := 1
-				if n.ModelType == "adm" {
-					heads = s[2] / 64
-				}
-				add(benchLayer{op: "attention", side: side, in: s[3], out: s[2], heads: heads})
+				stage, _ := stageOf(name)
+				add(benchLayer{op: "attention", side: side, in: s[3], out: s[3] / 3, heads: heads[stage]})
 			}
 		}
 	}

@@ -19,7 +19,7 @@ const trainBatch = 16
 func (b *bencher) networks(m benchedModel) {
 	r := rand.New(rand.NewPCG(2, 0))
 	h, w := m.Size()
-	flop := networkCost(m.Net).GFLOP * 1e9 * float64(h*w) / float64(m.Resolution*m.Resolution)
+	flop := networkCost(m.Net, h, w).GFLOP * 1e9
 	evaluate := func(batch int) func() {
 		x, sigma := normals(r, batch, h, w, m.InChannels), make([]float64, batch)
 		in := unet.Inputs{}
@@ -65,7 +65,7 @@ func (b *bencher) training(m benchedModel) {
 	}
 	ema := m.Denoiser
 	ema.Net = average
-	trainer, err := train.NewTrainer(o, trainee{m.Denoiser}, trainee{ema}, noisePictures{m})
+	trainer, err := train.NewTrainer(o, trainee{Denoiser: m.Denoiser}, trainee{Denoiser: ema}, noisePictures{m})
 	if err != nil {
 		b.err = fmt.Errorf("training benchmark: %w", err)
 		return
@@ -76,7 +76,7 @@ func (b *bencher) training(m benchedModel) {
 		}
 	})
 	h, w := m.Size()
-	flop := 3 * trainBatch * networkCost(m.Net).GFLOP * 1e9 * float64(h*w) / float64(m.Resolution*m.Resolution)
+	flop := 3 * trainBatch * networkCost(m.Net, h, w).GFLOP * 1e9
 	b.report(name, t, append(b.work(flop, t), figure{trainBatch / t.wall, "images/s"}, figure{peakMemory() / 1e6, "peak-MB"})...)
 }
 

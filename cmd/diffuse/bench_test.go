@@ -18,12 +18,10 @@ import (
 
 // TestBenchConfigs: the architectures have exactly the parameters of the published ones.
 func TestBenchConfigs(t *testing.T) {
-	// google/ddpm-cifar10-32 resamples by one convolution of 9c²+c parameters where a Config has a residual block, which has 10c²+519c
-	// more (with an embedding of 512), once at c = 128 and five times at c = 256. Its decoder attends in all three blocks at 16×16, a
-	// Config's of the type "song" in the last only: twice a norm, queries, keys, values and projection of 256 channels less.
-	ddpm := 35_746_307 + (10*128*128 + 519*128) + 5*(10*256*256+519*256) - 2*(2*256+4*(256*256+256))
 	known := map[string]int{
-		"edm-cifar10": 55_733_891, "edm-cifar10-ncsnpp": 56_397_827, "adm-imagenet64": 295_899_267, "ddpm-cifar10": ddpm,
+		"edm-cifar10": 55_733_891, "edm-cifar10-cond": 55_735_299, "edm-cifar10-ncsnpp": 56_397_827,
+		"edm-ffhq64": 61_805_571, "edm-ffhq64-ncsnpp": 62_761_091, "adm-imagenet64": 295_899_267,
+		"ddpm-cifar10": 35_746_307, "ddpm-celebahq": 113_673_219, "diffusers-default": 274_056_163, "cm-imagenet64": 295_899_267,
 	}
 	if len(known) != len(benchConfigs()) {
 		t.Errorf("%d architectures are known, there are %d", len(known), len(benchConfigs()))
@@ -51,14 +49,14 @@ func toyNet(t *testing.T, kind string) *unet.Net {
 
 // TestBenchLayers: the layers of a network, as often as they occur, are all of its arithmetic.
 func TestBenchLayers(t *testing.T) {
-	for _, kind := range []string{"song", "adm"} {
+	for _, kind := range []string{"song", "adm", "uvit"} {
 		net := toyNet(t, kind)
 		list, count := layersOf(net)
 		var flop float64
 		for _, l := range list {
 			flop += l.flop() * float64(count[l])
 		}
-		if want := networkCost(net).GFLOP * 1e9; !(math.Abs(flop-want) < 1e-9*want) {
+		if want := networkCost(net, net.Resolution, net.Resolution).GFLOP * 1e9; !(math.Abs(flop-want) < 1e-9*want) {
 			t.Errorf("%s: layers of %g flop, network of %g", kind, flop, want)
 		}
 	}
@@ -127,7 +125,7 @@ func TestBenchLines(t *testing.T) {
 			}
 		}
 	}
-	n, f := all["Network/batch=4"], networkCost(toyNet(t, "song")).GFLOP
+	n, f := all["Network/batch=4"], networkCost(toyNet(t, "song"), 8, 8).GFLOP
 	if got, want := n["GFLOP/s"], n["images/s"]*f; !(math.Abs(got-want) < 1e-3*want) {
 		t.Errorf("%g GFLOP/s at %g images/s of %g GFLOP", got, n["images/s"], f)
 	}

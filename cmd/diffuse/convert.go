@@ -18,15 +18,21 @@ import (
 // convertTypes are the values of --dtype.
 var convertTypes = []string{"same", "f32", "bf16", "f16"}
 
+// convertFormats are the values of --to; the first leaves the choice to OUT's name.
+var convertFormats = []string{"auto", "safetensors", "npz", "diffusers"}
+
 func convertCommand(u *ui) *cobra.Command {
-	dtype := convertTypes[0]
+	dtype, to := convertTypes[0], convertFormats[0]
 	c := &cobra.Command{
 		Use:   "convert IN OUT",
 		Short: "Write a model or a file of weights in another format",
 		Long: `Write a model or a file of weights in another format. Nothing in IN is executed.
 
 IN is a model as "diffuse sample" takes it: OUT.safetensors then is a model file of diffuse,
-one file with everything in it, and OUT.npz holds the weights under their names. Or IN is any
+one file with everything in it, and OUT.npz holds the weights under their names. With --to
+diffusers OUT is a new folder that diffusers loads as a pipeline, a UNet2DModel with a scheduler
+that applies the model's preconditioning: possible for models that came from diffusers and for
+networks that are built alike; what stands against it is named. Or IN is any
 file of named tensors - safetensors, npz, PyTorch's .pt, .pth and .bin, pickles of tensors -
 such as the Inception network's weights: then the same tensors are written under the same names.
 
@@ -34,6 +40,7 @@ Weights keep their numbers (--dtype same) or are rounded to f32, bf16 or f16. Va
 type cannot hold are an error; NaN and infinity are counted and named.`,
 		Example: `  diffuse convert edm-cifar10-32x32-cond-vp.pkl cifar10.safetensors
   diffuse convert ddpm-cifar10-32/ ddpm.safetensors --dtype bf16
+  diffuse convert edm-imagenet-64x64-cond-adm.pkl imagenet64/ --to diffusers
   diffuse convert pt_inception-2015-12-05-6726825d.pth inception.safetensors
   diffuse convert runs/mine weights.npz`,
 		Args: between(2, 2, "what to read and what to write"),
@@ -41,9 +48,18 @@ type cannot hold are an error; NaN and infinity are counted and named.`,
 			if !slices.Contains(convertTypes, dtype) {
 				return unknownName("type", dtype, convertTypes)
 			}
-			return runConvert(u, args[0], args[1], dtype)
+			if !slices.Contains(convertFormats, to) {
+				return unknownName("format", to, convertFormats)
+			}
+			d := checkpoint.DType(strings.ToUpper(dtype))
+			if to == "diffusers" {
+				return exportDiffusers(u, args[0], args[1], d)
+			}
+			return runConvert(u, args[0], args[1], to, d)
 		},
 	}
+	c.Flags().StringVar(&to, "to", to, "format of OUT: auto (by its ending), safetensors, npz or diffusers (a folder)")
+	c.RegisterFlagCompletionFunc("to", completeWith(convertFormats))
 	c.Flags().StringVar(&dtype, "dtype", dtype, "type of weights in OUT: "+strings.Join(convertTypes, ", "))
 	c.RegisterFlagCompletionFunc("dtype", completeWith(convertTypes))
 	return c
@@ -61,15 +77,21 @@ type convertReport struct {
 	NotFinite int              `json:"not_finite,omitempty"`
 }
 
-func runConvert(u *ui, in, out, dtype string) error {
+// sameType stands for --dtype same.
+const sameType checkpoint.DType = "SAME"
+
+func runConvert(u *ui, in, out, to string, d checkpoint.DType) error {
 	ext := strings.ToLower(filepath.Ext(out))
+	if to != "auto" {
+		ext = "." + to
+	}
 	if ext != ".safetensors" && ext != ".npz" {
-		return usagef("%s ends neither in .safetensors nor in .npz", out)
+		return withHint(usagef("%s ends neither in .safetensors nor in .npz", out), "--to diffusers writes a folder, --to safetensors or npz a file of any name")
 	}
 	if err := checkOutput("OUT", out); err != nil {
 		return err
 	}
-	f, kind, err := convertible(in, checkpoint.DType(strings.ToUpper(dtype)), ext)
+	f, kind, err := convertible(in, d, ext)
 	if err != nil {
 		return err
 	}
@@ -78,11 +100,8 @@ func runConvert(u *ui, in, out, dtype string) error {
 		return err
 	}
 	r := convertReport{In: in, Out: out, Kind: kind, Tensors: len(f.Tensors)}
-	if dtype != "same" {
-		r.DType = checkpoint.DType(strings.ToUpper(dtype))
-	}
-	if err := r.inspect(u, f); err != nil {
-		return fmt.Errorf("%s: %w", in, err)
+	if d != sameType {
+		r.DType = d
 	}
 	if ext == ".npz" {
 		err = writeArrays(out, f)
@@ -92,13 +111,21 @@ func runConvert(u *ui, in, out, dtype string) error {
 	if err != nil {
 		return err
 	}
-	if info, err := os.Stat(out); err == nil {
+	return r.finish(u, f, out)
+}
+
+// finish counts the values of what was written, whose weights are in the file at path, and reports it.
+func (r *convertReport) finish(u *ui, f *checkpoint.File, path string) error {
+	if err := r.inspect(u, f); err != nil {
+		return fmt.Errorf("%s: %w", r.In, err)
+	}
+	if info, err := os.Stat(path); err == nil {
 		r.Bytes = info.Size()
 	}
 	if u.json {
 		return u.result(r)
 	}
-	u.summary("%s: %s of %d tensors, %s values, %.1f MB", out, kind, r.Tensors, count(float64(r.Values)), float64(r.Bytes)/1e6)
+	u.summary("%s: %s of %d tensors, %s values, %.1f MB", r.Out, r.Kind, r.Tensors, count(float64(r.Values)), float64(r.Bytes)/1e6)
 	return nil
 }
 
@@ -109,7 +136,7 @@ func convertible(in string, d checkpoint.DType, ext string) (f *checkpoint.File,
 	case modelErr == nil && m.net == nil:
 		return nil, "", usagef("%s is a formula, not weights", in)
 	case modelErr == nil:
-		if d == "SAME" {
+		if d == sameType {
 			d = storedType(in)
 		}
 		f, err := m.net.File(d)
@@ -128,7 +155,7 @@ func convertible(in string, d checkpoint.DType, ext string) (f *checkpoint.File,
 		return nil, "", modelErr // the reader of models has said more
 	}
 	for name, t := range f.Tensors {
-		if d == "SAME" || !t.DType.Float() {
+		if d == sameType || !t.DType.Float() {
 			continue
 		}
 		if f.Tensors[name], err = t.As(d); err != nil {
@@ -139,9 +166,13 @@ func convertible(in string, d checkpoint.DType, ext string) (f *checkpoint.File,
 	return f, "tensors", nil
 }
 
-// storedType is the narrowest type that keeps all numbers of a model's file: its own if all weights share one, else float32.
+// storedType is the narrowest type that keeps all numbers of a model's file or folder: its own if all weights share one, else float32.
 func storedType(in string) checkpoint.DType {
-	f, err := checkpoint.Open(in)
+	open := checkpoint.OpenWeights
+	if dir := unet.UNet2DFolder(in); dir != "" {
+		open = func(string) (*checkpoint.File, error) { return checkpoint.OpenWeightFolder(dir, weightStem) }
+	}
+	f, err := open(in)
 	if err != nil {
 		return checkpoint.F32
 	}

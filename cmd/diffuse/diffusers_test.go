@@ -74,17 +74,17 @@ func TestInspectDiffusers(t *testing.T) {
 	if err := json.Unmarshal(b, &config); err != nil {
 		t.Fatal(err)
 	}
-	config["act_fn"] = "mish"
+	config["act_fn"] = "tanh"
 	if b, err = json.Marshal(config); err == nil {
 		err = os.WriteFile(path, b, 0o666)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	if out := output(t, "inspect", pipeline); !strings.Contains(out, "activation mish") || !strings.Contains(out, "conv_in.weight") {
+	if out := output(t, "inspect", pipeline); !strings.Contains(out, `act_fn "tanh"`) || !strings.Contains(out, "conv_in.weight") {
 		t.Errorf("another activation: %s", out)
 	}
-	if err := run(context.Background(), []string{"sample", pipeline}, io.Discard, io.Discard); err == nil || !strings.Contains(err.Error(), "activation mish") {
+	if err := run(context.Background(), []string{"sample", pipeline}, io.Discard, io.Discard); err == nil || !strings.Contains(err.Error(), `act_fn "tanh"`) {
 		t.Errorf("sampling it: %v", err)
 	}
 }

@@ -28,7 +28,8 @@ func forwardCommand(u *ui) *cobra.Command {
 		Long: `Evaluate a model once on arrays.
 
 The input file holds x (N x C x H x W, with sigma's noise in it), sigma (N) or
-timestep (N), and optionally label (N, int64, -1 for none). The output file gets
+timestep (N), and optionally label (N, int64, -1 for none; or N x D, the numbers
+that the network multiplies, one for each class, in their place). The output file gets
 denoised, the estimate of the clean pictures, and raw, what the bare network
 returned; both float32, N x C x H x W.
 
@@ -58,7 +59,8 @@ type forwardPass struct {
 	n, c, h, w int
 	x          []float64
 	sigma      []float64
-	labels     []int // -1 = none; nil = none at all
+	labels     []int     // -1 = none; nil = none at all
+	vectors    []float64 // of labels, in their place
 
 	denoised, raw []float32
 	rawChannels   int
@@ -71,7 +73,7 @@ func runForward(ctx context.Context, u *ui, o forwardOptions, modelArg string) e
 	case o.batch < 1:
 		return usagef("--batch is %d, want 1 or more", o.batch)
 	}
-	m, err := openModel(modelArg)
+	m, err := u.openModel(modelArg)
 	if err != nil {
 		return err
 	}
@@ -146,11 +148,25 @@ func (e *forwardPass) read(f *checkpoint.File, m *model) error {
 		return err
 	}
 	if l, ok := f.Tensors["label"]; ok && m.labels > 0 {
-		if e.labels, err = readLabels(l, e.n, m); err != nil {
-			return err
+		if len(l.Shape) == 2 {
+			e.vectors, err = readLabelVectors(l, e.n, m)
+		} else {
+			e.labels, err = readLabels(l, e.n, m)
 		}
 	}
-	return nil
+	return err
+}
+
+// readLabelVectors reads labels as a network takes them.
+func readLabelVectors(l *checkpoint.Tensor, n int, m *model) ([]float64, error) {
+	if want := []int{n, m.net.Net.LabelWidth()}; !slices.Equal(l.Shape, want) {
+		return nil, fmt.Errorf("tensor label has shape %v, want %v", l.Shape, want)
+	}
+	v, err := finite(l)
+	if err != nil {
+		return nil, fmt.Errorf("tensor label: %w", err)
+	}
+	return v, nil
 }
 
 // readLevels reads sigma or timestep, exactly one of which must be there.
@@ -234,6 +250,13 @@ func (e *forwardPass) run(m *model, lo, hi int) {
 	in := unet.Inputs{}
 	if e.labels != nil {
 		in.Labels = e.labels[lo:hi]
+	}
+	if e.vectors != nil {
+		width := m.net.Net.LabelWidth()
+		in.LabelVectors = tensor.New(n, width)
+		for i, v := range e.vectors[lo*width : hi*width] {
+			in.LabelVectors.Data[i] = float32(v)
+		}
 	}
 	d := unet.Denoiser{Net: m.net.Net, Precond: m.precond, Height: e.h, Width: e.w}
 	denoised, raw := d.Raw(x, e.sigma[lo:hi], in)

@@ -14,12 +14,14 @@ import (
 // gridOptions choose the noise levels of a run. They are shared by the commands that sample and the one that prints.
 type gridOptions struct {
 	schedule           string
+	size               float64 // of the pictures, by which a schedule may be shifted; 0 = unknown
 	steps              int
 	sigmaMin, sigmaMax float64
 	minGiven, maxGiven bool // an end that the user gave beats the schedule's own, any other gives way to it
 	rho                float64
 	list               string // --sigmas: the levels themselves
 	timesteps          string // --timesteps: places in the schedule's table
+	few                bool   // a student's levels, see unet.Sampling
 }
 
 // defaultGrid is EDM's: 18 levels on the Karras curve from 80 to 0.002.
@@ -89,11 +91,14 @@ func (g gridOptions) build(p schedule.Precond) (sigmas, timesteps []float64, err
 	if g.steps < 1 || g.steps > maxSteps {
 		return nil, nil, usagef("--steps is %d, want 1 to %d", g.steps, maxSteps)
 	}
-	s, err := schedule.Lookup(g.schedule)
+	s, err := schedule.LookupAt(g.schedule, g.size)
 	if err != nil {
 		return nil, nil, usageError{err}
 	}
 	lo, hi := g.sigmaMin, g.sigmaMax
+	if g.few && 0 < lo && lo < hi && !math.IsInf(hi, 0) && g.rho > 0 {
+		return append(schedule.Karras(g.steps+1, lo, hi, g.rho)[:g.steps], 0), nil, nil
+	}
 	if math.IsInf(hi, 0) {
 		return nil, nil, usagef("--sigma-max is %g, want a finite number", hi)
 	}
@@ -120,7 +125,7 @@ func (g gridOptions) build(p schedule.Precond) (sigmas, timesteps []float64, err
 
 // atTimesteps reads --timesteps and finds their levels.
 func (g gridOptions) atTimesteps() (sigmas, timesteps []float64, err error) {
-	s, err := schedule.Lookup(g.schedule)
+	s, err := schedule.LookupAt(g.schedule, g.size)
 	if err != nil {
 		return nil, nil, usageError{err}
 	}

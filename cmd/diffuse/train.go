@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -22,7 +23,9 @@ import (
 type trainOptions struct {
 	preset, network string
 	data, out       string
+	transfer        string
 	resume, list    bool
+	allowChange     bool
 	dryRun          bool
 }
 
@@ -37,10 +40,11 @@ file (arr_0, and arr_1 for classes), or a folder of pictures whose sub-folders a
 classes.
 
 RUN becomes the folder of the run: options.json, log.txt, stats.jsonl (a line a
-tick), pictures-*.png (what the averaged weights draw), snapshot-*.safetensors
-(models to sample from) and checkpoint.safetensors. An existing run is only
-touched with --resume, which continues it with the settings it has and ends with
-the same bytes as a run that was never stopped; where there is no run yet,
+tick), sessions.jsonl (which program on what machine), pictures-*.png (what the
+averaged weights draw), snapshot-*.safetensors (models to sample from) and
+checkpoint.safetensors; "diffuse report RUN" makes a page of it. An existing run is
+only touched with --resume, which continues it with the settings it has and ends
+with the same bytes as a run that was never stopped; where there is no run yet,
 --resume starts one. Ctrl-C writes a checkpoint first.
 
 With --eval-ref the averaged weights are measured at snapshots as "diffuse eval"
@@ -52,6 +56,7 @@ Settings come from the defaults, then the preset, then flags.`,
 		Example: `  diffuse train --preset fashion --data /usr/share/datasets/fashion-mnist --out runs/fashion
   diffuse train --data photos --resolution 32 --out runs/photos --duration 2M
   diffuse train --data photos --out runs/photos --eval-ref training --eval-every 200k
+  diffuse train --data faces --resolution 32 --transfer runs/photos --out runs/faces
   diffuse train --resume --out runs/photos
   diffuse train --resume --out runs/photos --duration 4M`,
 		Args: between(0, 0, "flags only"),
@@ -63,11 +68,15 @@ Settings come from the defaults, then the preset, then flags.`,
 	f.StringVar(&o.data, "data", "", "`FOLDER`, idx or npz file with the pictures")
 	f.StringVar(&o.out, "out", "", "`FOLDER` of the run")
 	f.BoolVar(&o.resume, "resume", false, "go on with the run in --out")
+	f.BoolVar(&o.allowChange, "allow-change", false, "with --resume: go on with other settings than those of the run, where the weights keep their meaning")
 	f.StringVar(&o.preset, "preset", "", "start from settings by name: "+strings.Join(presetNames(), ", "))
 	f.BoolVar(&o.list, "list-presets", false, "print the presets and stop")
+	f.StringVar(&o.transfer, "transfer", "", "start from the weights of a `MODEL`, where names and shapes agree")
 	f.StringVar(&o.network, "network", "", "`FILE.json` with (part of) a network configuration")
-	f.BoolVar(&o.dryRun, "dry-run", false, "print the complete settings as JSON and stop")
+	f.BoolVar(&o.dryRun, "dry-run", false, "print the complete settings and what each level of the network costs, and stop")
 	shown.bind(f)
+	sectionTrain(f)
+	c.RegisterFlagCompletionFunc("transfer", completeModel)
 	c.RegisterFlagCompletionFunc("preset", completeWith(presetNames()))
 	return c
 }
@@ -75,9 +84,6 @@ Settings come from the defaults, then the preset, then flags.`,
 func runTrain(ctx context.Context, u *ui, o trainOptions, typed *pflag.FlagSet) error {
 	if o.list {
 		return listPresets(u)
-	}
-	if o.out == "" {
-		return withHint(usagef("train needs --out"), "diffuse train --data D --out RUN")
 	}
 	resuming, err := o.existing()
 	if err != nil {
@@ -87,33 +93,61 @@ func runTrain(ctx context.Context, u *ui, o trainOptions, typed *pflag.FlagSet) 
 	if err != nil {
 		return err
 	}
+	wrong := o.wrong(s, typed, resuming)
+	if s.Data == "" {
+		return wrong
+	}
 	data, err := openData(u, s)
 	if err != nil {
-		return err
+		return errors.Join(err, wrong)
 	}
 	h, w, c := data.Size()
-	if err := s.fit(h, w, c, data.Labels()); err != nil {
+	if err := errors.Join(wrong, s.fit(h, w, c, data.Labels())); err != nil {
 		return err
 	}
-	if err := s.Options.Validate(); err != nil {
-		return usageError{err}
+	if err := s.checkOptions(typed, h, w, c); err != nil {
+		return err
 	}
 	if o.dryRun {
-		return u.result(s)
+		return showPlan(u, s)
 	}
-	return trainRun(ctx, u, o.out, s, data, resuming)
+	return trainRun(ctx, u, o, s, data, resuming)
+}
+
+// wrong collects all that can be said against the settings before the pictures are read.
+func (o *trainOptions) wrong(s *trainSettings, typed *pflag.FlagSet, resuming bool) error {
+	var all []error
+	if o.out == "" {
+		all = append(all, withHint(usagef("train needs --out"), "diffuse train --data D --out RUN"))
+	}
+	if s.Data == "" {
+		all = append(all, withHint(usagef("train needs --data"), "diffuse train --data D --out RUN; the Debian package dataset-fashion-mnist is one such D"))
+	}
+	if o.resume {
+		all = append(all, withHint(conflict(typed, "resume", "preset"), "a run keeps the settings it was started with"))
+	} else if o.allowChange {
+		all = append(all, usagef("--allow-change has no effect without --resume"))
+	}
+	if resuming && o.transfer != "" {
+		all = append(all, usagef("--transfer: the run in %s has weights already", o.out))
+	}
+	all = append(all, s.Eval.check(typed), conflict(typed, "first-op", "patch-size"))
+	if err := s.Options.Validate(); err != nil {
+		all = append(all, usageError{err})
+	}
+	return errors.Join(all...)
 }
 
 // existing tells whether --out holds a run to go on with. Anything else in the way is an error.
 func (o *trainOptions) existing() (bool, error) {
-	entries, err := os.ReadDir(o.out)
-	if errors.Is(err, os.ErrNotExist) {
+	if o.out == "" {
 		return false, nil
 	}
+	vacant, err := train.Vacant(o.out)
 	if err != nil {
 		return false, fmt.Errorf("--out: %s: %w", o.out, cause(err))
 	}
-	if len(entries) == 0 {
+	if vacant {
 		return false, nil
 	}
 	_, _, err = train.ReadOptions(o.out)
@@ -134,9 +168,6 @@ func (o *trainOptions) settings(typed *pflag.FlagSet, resuming bool) (*trainSett
 	var err error
 	switch {
 	case resuming:
-		if err := conflict(typed, "resume", "preset"); err != nil {
-			return nil, withHint(err, "a run keeps the settings it was started with")
-		}
 		options, setup, err := train.ReadOptions(o.out)
 		if err != nil {
 			return nil, err
@@ -156,6 +187,9 @@ func (o *trainOptions) settings(typed *pflag.FlagSet, resuming bool) (*trainSett
 	if typed.Changed("model-type") && !resuming {
 		kind := typed.Lookup("model-type").Value.String()
 		s.Network = unet.DefaultConfig(kind)
+		if kind == "uvit" { // the pictures' size decides
+			s.Network.ChannelMult = nil
+		}
 	}
 	if o.network != "" {
 		if err := readNetwork(o.network, &s.Network); err != nil {
@@ -165,16 +199,14 @@ func (o *trainOptions) settings(typed *pflag.FlagSet, resuming bool) (*trainSett
 	if err := s.override(typed); err != nil {
 		return nil, usageError{err}
 	}
-	if err := s.Eval.check(typed); err != nil {
-		return nil, err
+	if o.transfer != "" && !resuming {
+		if s.Transfer, err = newTransfer(o.transfer); err != nil {
+			return nil, err
+		}
 	}
 	if o.data != "" {
-		s.Data = o.data
+		s.Data, err = filepath.Abs(o.data)
 	}
-	if s.Data == "" {
-		return nil, withHint(usagef("train needs --data"), "diffuse train --data D --out RUN; the Debian package dataset-fashion-mnist is one such D")
-	}
-	s.Data, err = filepath.Abs(s.Data)
 	return &s, err
 }
 
@@ -213,15 +245,26 @@ func (d unlabelled) Get(i int, dst []uint8) (int, error) {
 }
 
 // trainRun trains with complete settings.
-func trainRun(ctx context.Context, u *ui, dir string, s *trainSettings, data dataset.Dataset, resuming bool) error {
+func trainRun(ctx context.Context, u *ui, o trainOptions, s *trainSettings, data dataset.Dataset, resuming bool) error {
+	dir := o.out
+	if resuming {
+		l, err := train.Lock(dir)
+		if err != nil {
+			return err // before anything that takes long
+		}
+		l.Unlock()
+	}
 	net, err := unet.New(s.Network, sampler.Stream(s.Options.Seed, "weights"))
 	if err != nil {
+		return err
+	}
+	if err := s.initialise(u, dir, resuming, net); err != nil {
 		return err
 	}
 	ema := net.Clone()
 	w := &watcher{u: u, settings: s, classes: data.ClassNames(), ema: ema}
 	job := train.Job{
-		Options: s.Options, Setup: s.setup(), Net: trainable(s, net), EMA: trainable(s, ema), Data: data,
+		Options: s.Options, Setup: s.setup(), Origin: s.Transfer.origin(), Net: trainable(s, net), EMA: trainable(s, ema), Data: data,
 		Pictures: w.pictures, Snapshot: w.snapshot, Progress: w.progress, Log: w.log,
 	}
 	e, err := w.newEvaluator(ctx, dir, data)
@@ -235,14 +278,18 @@ func trainRun(ctx context.Context, u *ui, dir string, s *trainSettings, data dat
 	if resuming {
 		begin = train.Resume
 	}
+	if o.allowChange {
+		job.AllowChange = mayChange
+	}
 	run, err := begin(dir, job)
 	if err != nil {
-		return err
+		return hintChanged(err)
 	}
 	defer run.Close()
 	if run.Images >= s.Options.Duration && !run.Owes() {
 		return w.already(dir, run.Images)
 	}
+	recordSession(u, dir, run.Images)
 	w.start(float64(run.Images))
 	err = run.Train(ctx)
 	w.bar.finish()
@@ -252,6 +299,9 @@ func trainRun(ctx context.Context, u *ui, dir string, s *trainSettings, data dat
 			u.warn("no snapshot: %v", err)
 		}
 		return withHint(fmt.Errorf("%w: %w", errInterrupted, err), "go on with: diffuse train --resume --out %s", dir)
+	}
+	if errors.Is(err, syscall.ENOSPC) {
+		return withHint(err, "make room, then go on with: diffuse train --resume --out %s", dir)
 	}
 	if err != nil {
 		return err

@@ -16,22 +16,26 @@ import (
 )
 
 // A trainee is a network as package train sees it.
-type trainee struct{ unet.Denoiser }
-
-// trainable wraps net with EDM's preconditioning.
-func trainable(s *trainSettings, net *unet.Net) trainee {
-	return trainee{unet.Denoiser{Net: net, Precond: schedule.EDM(s.Options.SigmaData), CheckpointBlocks: s.Options.CheckpointBlocks}}
+type trainee struct {
+	unet.Denoiser
+	augment *tensor.Tensor // how the pictures of the next call were augmented
 }
 
-var _ train.Network = trainee{}
+var _ train.Augmentable = trainee{}
 
 // Denoise is train.Network's; a network without classes is not told any.
 func (n trainee) Denoise(t *tensor.Tape, x *tensor.Tensor, sigma []float64, labels []int, dropout []*rand.Rand) *tensor.Tensor {
-	in := unet.Inputs{Dropout: dropout}
+	in := unet.Inputs{Dropout: dropout, Augment: n.augment}
 	if n.LabelDim > 0 {
 		in.Labels = labels
 	}
 	return n.Denoiser.Denoise(t, x, sigma, in)
+}
+
+// WithAugment is train.Augmentable's.
+func (n trainee) WithAugment(labels *tensor.Tensor) train.Network {
+	n.augment = labels
+	return n
 }
 
 // Params is train.Network's.
@@ -77,7 +81,7 @@ func (w *watcher) model(images int64) (*unet.Model, error) {
 	return &unet.Model{
 		Net: w.ema,
 		Card: unet.Card{
-			Config: w.ema.Config, Precond: "edm", SigmaData: s.Options.SigmaData, ImageRange: [2]float64{-1, 1},
+			Config: w.ema.Config, Precond: s.Options.Precond, SigmaData: s.Options.SigmaData, ImageRange: [2]float64{-1, 1},
 			Classes: w.classes, Training: training, ImagesTrained: images,
 			Description: s.Description, License: s.License,
 		},
@@ -92,6 +96,7 @@ type trainingCard struct {
 	Scaled  bool           `json:"scaled,omitempty"` // pictures were scaled and cropped
 	Split   string         `json:"split,omitempty"`  // part of the data set
 	Options *train.Options `json:"options,omitempty"`
+	EMAStd  float64        `json:"ema_std,omitempty"` // relative standard deviation of a reconstructed average
 }
 
 // snapshot saves the averaged weights as a model file.
@@ -121,7 +126,8 @@ func (w *watcher) pictures(t train.Tick) error {
 	if err != nil {
 		return err
 	}
-	d := drawing{model: m, sampler: info, options: info.Options(), sigmas: schedule.Karras(watchSteps, 0.002, 80, 7)}
+	lo, hi := m.precond.Limit(0.002, 80)
+	d := drawing{model: m, sampler: info, options: info.Options(), sigmas: schedule.Karras(watchSteps, lo, hi, 7)}
 	var all []picture
 	for _, s := range countUp(m.defaultCount(0)) {
 		p := picture{s, -1}

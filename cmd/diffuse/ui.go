@@ -100,8 +100,8 @@ func unknownName(kind, name string, valid []string) error {
 // errInterrupted ends a command that the user stopped: exit code 130. Commands wrap it with what they left behind.
 var errInterrupted = errors.New("interrupted")
 
-// report prints err in the tool's voice and returns the exit code that belongs to it.
-func report(stderr io.Writer, err error) int {
+// complain prints err in the tool's voice and returns the exit code that belongs to it.
+func complain(stderr io.Writer, err error) int {
 	if err == nil {
 		return 0
 	}
@@ -120,8 +120,16 @@ func report(stderr io.Writer, err error) int {
 	return 1
 }
 
-// oneLine keeps a message from an outside party on the one line that an error has.
-func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+// oneLine keeps a message on the one line that an error has, be it several errors joined or words of an outside party.
+func oneLine(s string) string {
+	var lines []string
+	for line := range strings.Lines(s) {
+		if words := strings.Fields(line); len(words) > 0 {
+			lines = append(lines, strings.Join(words, " "))
+		}
+	}
+	return strings.Join(lines, "; ")
+}
 
 // flagError turns pflag's complaints into usage errors with the nearest flag as a hint.
 func flagError(c *cobra.Command, err error) error {

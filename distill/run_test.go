@@ -1,0 +1,179 @@
+package distill_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"math"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"diffuse/distill"
+	"diffuse/train"
+)
+
+// job makes a run of five steps with three ticks, whose distance is a function of the pictures shown.
+func job(t *testing.T, o distill.Options, distance func(images int64) float64) distill.Job {
+	t.Helper()
+	j := distill.Job{Options: o, Setup: "a test", Networks: distilling(t, o).Nets}
+	if distance != nil {
+		j.EvaluateTicks = 1
+		j.Evaluate = func(_ context.Context, at train.Tick) (distill.Measured, error) {
+			d := distance(at.Stats.Images)
+			return distill.Measured{Evaluation: train.Evaluation{Line: d, Words: "measured"}, Distance: d}, nil
+		}
+	}
+	return j
+}
+
+// finish runs a job in dir to its end, or to an interruption after the given number of steps (0 = none).
+func finish(t *testing.T, begin func(string, distill.Job) (*distill.Run, error), dir string, j distill.Job, stop int) error {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	j.Progress = func(train.Progress) {
+		if stop--; stop == 0 {
+			cancel()
+		}
+	}
+	r, err := begin(dir, j)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	return r.Run(ctx)
+}
+
+func read(t *testing.T, elem ...string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(elem...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// TestResume: a run that is stopped after any step and resumed ends with the bytes of one that was not, also when it collapses on the way.
+func TestResume(t *testing.T) {
+	for name, distance := range map[string]func(int64) float64{
+		"unmeasured": nil,
+		"collapse":   func(images int64) float64 { return float64(images) * float64(images) },
+		"better":     func(images int64) float64 { return 1 / float64(images) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := options()
+			o.FakeUpdates, o.Steps = 2, 2
+			whole := filepath.Join(t.TempDir(), "run")
+			if err := finish(t, distill.Start, whole, job(t, o, distance), 0); err != nil {
+				t.Fatal(err)
+			}
+			want := read(t, whole, "checkpoint.safetensors")
+			for stop := 1; stop < 5; stop++ {
+				dir := filepath.Join(t.TempDir(), "run")
+				var stopped *train.Interrupted
+				if err := finish(t, distill.Start, dir, job(t, o, distance), stop); !errors.As(err, &stopped) {
+					t.Fatalf("stopped after step %d: %v", stop, err)
+				}
+				if err := finish(t, distill.Resume, dir, job(t, o, distance), 0); err != nil {
+					t.Fatal(err)
+				}
+				if !bytes.Equal(read(t, dir, "checkpoint.safetensors"), want) {
+					t.Errorf("stopped after step %d: the checkpoint differs from the uninterrupted run's", stop)
+				}
+				if distance != nil && !bytes.Equal(read(t, dir, "metrics.jsonl"), read(t, whole, "metrics.jsonl")) {
+					t.Errorf("stopped after step %d: metrics.jsonl is\n%swant\n%s", stop, read(t, dir, "metrics.jsonl"), read(t, whole, "metrics.jsonl"))
+				}
+			}
+			log := string(read(t, whole, "log.txt"))
+			if collapsed := strings.Contains(log, "collapsed"); collapsed != (name == "collapse") {
+				t.Errorf("the log speaks of a collapse: %v\n%s", collapsed, log)
+			}
+		})
+	}
+}
+
+// TestCollapse: after a collapse the networks are those of the best state and the rates half.
+func TestCollapse(t *testing.T) {
+	o := options()
+	o.Duration = 32
+	dir := filepath.Join(t.TempDir(), "run")
+	j := job(t, o, func(images int64) float64 { return float64(images) * float64(images) })
+	r, err := distill.Start(dir, j)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if err := r.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if r.Rate != 0.5 || r.Images != 32 {
+		t.Errorf("after the collapse the rate is %v and %d pictures were shown, want 0.5 and 32", r.Rate, r.Images)
+	}
+	again := distilling(t, o)
+	for again.Images < 16 {
+		if _, err := again.Step(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	same(t, "the generator", values(r.Nets.Generator.(network)), values(again.Nets.Generator.(network)))
+}
+
+// TestIndependence: the number of processors does not change a run, and the teacher is only read.
+func TestIndependence(t *testing.T) {
+	o := options()
+	a := distilling(t, o)
+	teacher := values(a.Nets.Teacher.(network))
+	for range 3 {
+		if _, err := a.Step(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	same(t, "the teacher", values(a.Nets.Teacher.(network)), teacher)
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	b := distilling(t, o)
+	for range 3 {
+		if _, err := b.Step(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	same(t, "the student", values(a.Nets.EMA.(network)), values(b.Nets.EMA.(network)))
+}
+
+// TestBadPictures: a network that is not finite stops the run, and its weights are not saved.
+func TestBadPictures(t *testing.T) {
+	o := options()
+	j := job(t, o, nil)
+	for _, w := range j.Networks.Teacher.Params() {
+		w.Data[0] = float32(math.NaN())
+		break
+	}
+	dir := filepath.Join(t.TempDir(), "run")
+	var bad *train.NonFinite
+	if err := finish(t, distill.Start, dir, j, 0); !errors.As(err, &bad) {
+		t.Errorf("a teacher with NaN: %v", err)
+	}
+}
+
+// TestOtherOptions: a run does not go on with other options, except for its length.
+func TestOtherOptions(t *testing.T) {
+	o := options()
+	dir := filepath.Join(t.TempDir(), "run")
+	if err := finish(t, distill.Start, dir, job(t, o, nil), 0); err != nil {
+		t.Fatal(err)
+	}
+	other := o
+	other.Alpha = 1
+	if _, err := distill.Resume(dir, job(t, other, nil)); err == nil || !strings.Contains(err.Error(), "alpha was 1.2, is 1") {
+		t.Errorf("resumed with another alpha: %v", err)
+	}
+	o.Duration = 56
+	if err := finish(t, distill.Resume, dir, job(t, o, nil), 0); err != nil {
+		t.Error(err)
+	}
+	if _, err := distill.Start(dir, job(t, o, nil)); !errors.Is(err, train.ErrExists) {
+		t.Errorf("started in a folder with a run: %v", err)
+	}
+}
