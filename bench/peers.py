@@ -30,9 +30,14 @@ def peak():
 
 
 def network(folder):
+    import torch
     from diffusers import UNet2DModel
+    from safetensors.torch import load_file
 
-    return UNet2DModel.from_pretrained(folder).eval()
+    with torch.device("meta"):  # from_pretrained would hold the weights twice
+        net = UNet2DModel(**CONFIG)
+    net.load_state_dict(load_file(f"{folder}/diffusion_pytorch_model.safetensors"), assign=True)
+    return net.eval()
 
 
 def make(folder):
