@@ -148,7 +148,7 @@ func convertible(in, arch string, d checkpoint.DType, ext string) (f *checkpoint
 		}
 		return f, "model", err
 	}
-	if _, embedded := zoo.Entries()[in]; embedded || unet.UNet2DFolder(in) != "" {
+	if _, embedded := zoo.Entries()[in]; embedded || unet.IsUNet2D(in) {
 		return nil, "", modelErr
 	}
 	if info, err := os.Stat(in); err != nil || info.IsDir() || errors.Is(modelErr, unet.ErrArchitecture) {
@@ -172,8 +172,8 @@ func convertible(in, arch string, d checkpoint.DType, ext string) (f *checkpoint
 // storedType is the narrowest type that keeps all numbers of a model's file or folder: its own if all weights share one, else float32.
 func storedType(in string) checkpoint.DType {
 	open := checkpoint.OpenWeights
-	if dir := unet.UNet2DFolder(in); dir != "" {
-		open = func(string) (*checkpoint.File, error) { return checkpoint.OpenWeightFolder(dir, weightStem) }
+	if _, weights, err := unet.UNet2DWeights(in); err == nil && weights != "" {
+		open = func(string) (*checkpoint.File, error) { return checkpoint.OpenShards(weights) }
 	}
 	f, err := open(in)
 	if err != nil {

@@ -45,7 +45,10 @@ func namesModel(arg string) (bool, error) {
 	}
 	if info.IsDir() {
 		_, _, err := train.ReadOptions(arg)
-		return !errors.Is(err, fs.ErrNotExist) || unet.UNet2DFolder(arg) != "", nil
+		return !errors.Is(err, fs.ErrNotExist) || unet.IsUNet2D(arg), nil
+	}
+	if unet.IsUNet2D(arg) {
+		return true, nil
 	}
 	f, err := checkpoint.Open(arg)
 	if err != nil {

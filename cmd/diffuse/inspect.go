@@ -16,6 +16,7 @@ import (
 
 	"diffuse/checkpoint"
 	"diffuse/dataset"
+	"diffuse/distill"
 	"diffuse/imageio"
 	"diffuse/sampler"
 	"diffuse/train"
@@ -123,6 +124,9 @@ func inspect(arg, arch string) (*finding, error) {
 	if info.IsDir() {
 		return inspectFolder(arg)
 	}
+	if unet.IsUNet2D(arg) {
+		return inspectDiffusers(arg)
+	}
 	f, err := os.Open(arg)
 	if err != nil {
 		return nil, err
@@ -172,16 +176,25 @@ func orNone(s string) string {
 // inspectFolder tells a training run from a model of diffusers and from a data set.
 func inspectFolder(dir string) (*finding, error) {
 	o, setup, err := train.ReadOptions(dir)
-	if errors.Is(err, fs.ErrNotExist) && unet.UNet2DFolder(dir) != "" {
+	if errors.Is(err, fs.ErrNotExist) && unet.IsUNet2D(dir) {
 		return inspectDiffusers(dir)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return inspectData(dir)
 	}
-	if err != nil {
-		return nil, err
+	if err == nil {
+		return inspectRun(dir, "training run", o, setup)
 	}
-	f := &finding{Kind: "training run"}
+	distilled, setup, _, e := distill.ReadOptions(dir)
+	if e == nil {
+		return inspectRun(dir, "distillation run", distilled, setup)
+	}
+	return nil, err
+}
+
+// inspectRun describes the folder of a run by its settings, its newest model and its last line of statistics.
+func inspectRun(dir, kind string, o any, setup json.RawMessage) (*finding, error) {
+	f := &finding{Kind: kind}
 	f.fact("options", "%s", compact(o))
 	f.fact("setup", "%s", compact(setup))
 	value := map[string]any{"options": o, "setup": setup}

@@ -47,7 +47,8 @@ type model struct {
 // modelHelp explains the MODEL argument in help texts.
 const modelHelp = `MODEL is a model file (.safetensors), a snapshot or training state of EDM or SiD
 (.pkl, .pt: nothing in it is executed), weights of improved-diffusion, guided-diffusion or
-consistency_models (.pt; NAME.flags beside it says what they do not), a folder of diffusers with a UNet2DModel,
+consistency_models (.pt; NAME.flags beside it says what they do not), a folder of diffusers with a UNet2DModel
+or one of its files of weights, such as diffusion_pytorch_model.fp16.safetensors,
 the folder of a training run (its newest snapshot is used), an embedded model by
 name, or an exactly solvable Gaussian mixture (*.gmm.json).`
 
@@ -67,7 +68,7 @@ func openModelAs(arg, arch string) (*model, error) {
 	if err != nil {
 		return nil, fmt.Errorf("model: %w", err)
 	}
-	if info.IsDir() && unet.UNet2DFolder(arg) != "" {
+	if unet.IsUNet2D(arg) {
 		return diffusersModel(arg)
 	}
 	path := arg

@@ -149,7 +149,11 @@ func (e *evaluator) evaluate(ctx context.Context, t train.Tick) (train.Evaluatio
 	if err != nil {
 		return train.Evaluation{}, err
 	}
-	return train.Evaluation{Line: r, Words: r.words()}, nil
+	scalars := map[string]float64{}
+	for _, name := range r.order {
+		scalars[name] = r.Metrics[name].Value
+	}
+	return train.Evaluation{Line: r, Words: r.words(), Scalars: scalars}, nil
 }
 
 // evaluationOf reads how the run in folder dir is measured.
