@@ -20,6 +20,7 @@ type levelCost struct {
 	Parameters int     `json:"parameters"`
 	GFLOP      float64 `json:"gflop"`          // per picture and evaluation, a multiply-add counted as two
 	TrainBytes int     `json:"training_bytes"` // activations kept for the gradients, per picture, about
+	BlockBytes int     `json:"block_bytes"`    // those that --checkpoint-blocks keeps
 	Shift      float64 `json:"logsnr_shift"`   // 2 ln(full size / this size): what averaging the picture to this size adds to logSNR
 }
 
@@ -29,6 +30,7 @@ type modelCost struct {
 	GFLOP       float64     `json:"gflop"`
 	SampleBytes int         `json:"sampling_bytes"` // most activations alive at once when sampling, about
 	TrainBytes  int         `json:"training_bytes"` // activations kept for the gradients, about
+	BlockBytes  int         `json:"block_bytes"`    // likewise with --checkpoint-blocks, with the inside of the largest block
 	Levels      []levelCost `json:"levels"`         // first the embedding
 }
 
@@ -48,7 +50,9 @@ func networkCost(n *unet.Net, h, w int) modelCost {
 		c.Parameters += l.Parameters
 		c.GFLOP += l.GFLOP
 		c.TrainBytes += l.TrainBytes
+		c.BlockBytes += l.BlockBytes
 	}
+	c.BlockBytes += 4 * walk.largest
 	c.SampleBytes = 4 * walk.peak
 	return c
 }
@@ -67,6 +71,8 @@ type costWalk struct {
 	stack []int // floats of each waiting skip
 	alive int   // sum of stack
 	peak  int   // most floats at once without a tape
+
+	largest int // most floats that a tape keeps of one stage
 }
 
 // A stageCost is a block, or another part of the encoder or decoder.
@@ -78,6 +84,7 @@ type stageCost struct {
 	before      int // pixels of the input
 	in, out     int // channels
 	wide        int // most channels inside
+	kept        int // floats that a tape keeps
 	heads       int
 	transformer bool
 	rotary      bool
@@ -135,7 +142,7 @@ func (c *costWalk) parameter(name string, shape []int) {
 	s, l := c.stage, c.row()
 	l.Parameters += size
 	l.GFLOP += s.flop(layer, shape, size) / 1e9
-	l.TrainBytes += 4 * s.floats(layer, shape, c.joins[stage])
+	s.kept += s.floats(layer, shape, c.joins[stage])
 	if len(shape) == 4 {
 		if s.in == 0 {
 			s.in = shape[2]
@@ -189,6 +196,7 @@ func (c *costWalk) row() *levelCost {
 		c.cost.Levels = append(c.cost.Levels, levelCost{Level: name, Shift: shift})
 		if i == 1 { // the pictures, before and after all
 			c.cost.Levels[i].TrainBytes = 4 * c.pictureFloats()
+			c.cost.Levels[i].BlockBytes = c.cost.Levels[i].TrainBytes
 		}
 	}
 	return &c.cost.Levels[i]
@@ -230,8 +238,8 @@ func (s *stageCost) flop(layer string, shape []int, size int) float64 {
 func (s *stageCost) floats(layer string, shape []int, joins bool) int {
 	p, channels := s.pixels, shape[len(shape)-1]
 	dropped := 1
-	if s.dropout { // the mask and the result
-		dropped = 3
+	if s.dropout { // its result, beside a mask of a bit each
+		dropped = 2
 	}
 	switch layer {
 	case "norm0.weight":
@@ -246,19 +254,23 @@ func (s *stageCost) floats(layer string, shape []int, joins bool) int {
 		return p * channels
 	case "affine.weight":
 		if channels == s.out { // added to every pixel
-			return p * channels
+			return (p + 1) * channels
 		}
+		return 2 * channels // whole, and in parts
 	case "norm1.weight":
 		if s.transformer {
 			return p * channels
 		}
 		return dropped * p * channels
-	case "qkv.weight": // queries, keys and values, as they are and turned; weights; what they select
-		turned := 0
+	case "qkv.weight": // queries, keys and values, as they are and turned; weights unless they are longer; what those select
+		n := p*channels + p*channels/3
 		if s.rotary {
-			turned = p * channels
+			n += p * channels
 		}
-		return p*channels + turned + s.heads*p*p + p*channels/3
+		if s.heads*p <= channels {
+			n += s.heads * p * p
+		}
+		return n
 	case "mlp0.weight":
 		return (1 + dropped) * p * channels
 	case "conv1.weight", "proj.weight", "mlp1.weight": // and the sum with the shortcut
@@ -272,10 +284,17 @@ func (s *stageCost) floats(layer string, shape []int, joins bool) int {
 // end accounts for the stage that has been read: its own buffers beside the waiting skips.
 func (c *costWalk) end() {
 	s := c.stage
-	if s == nil || s.side == 0 {
+	if s == nil {
 		return
 	}
 	l := c.row()
+	l.TrainBytes += 4 * s.kept
+	if s.side == 0 {
+		l.BlockBytes += 4 * s.kept
+		return
+	}
+	l.BlockBytes += 4 * s.pixels * s.out
+	c.largest = max(c.largest, s.kept)
 	switch {
 	case s.role == "in":
 		l.Middle++

@@ -50,15 +50,21 @@ func TestCostActivations(t *testing.T) {
 		for _, p := range n.Params() {
 			params = append(params, p)
 		}
-		for _, size := range [][2]int{{64, 64}, {48, 32}} {
-			tape := tensor.NewTape(params...)
-			in := unet.Inputs{Dropout: []*rand.Rand{rand.New(rand.NewPCG(1, 1))}}
-			unet.Denoiser{Net: n, Precond: schedule.EDM(0.5)}.Denoise(tape, tensor.New(1, size[0], size[1], 3), []float64{1}, in)
-			got, want := float64(networkCost(n, size[0], size[1]).TrainBytes), 4*float64(tape.Floats())
-			if !(math.Abs(got/want-1) < 0.03) {
-				t.Errorf("%s, %v: %.0f bytes in the table, %.0f on the tape", name, size, got, want)
+		for _, size := range [][2]int{{32, 32}, {48, 32}} {
+			cost := networkCost(n, size[0], size[1])
+			blocks := 0
+			for _, l := range cost.Levels {
+				blocks += l.BlockBytes
 			}
-			tape.Free()
+			for checkpoint, got := range map[bool]int{false: cost.TrainBytes, true: blocks} {
+				tape := tensor.NewTape(params...)
+				in := unet.Inputs{Dropout: []*rand.Rand{rand.New(rand.NewPCG(1, 1))}, CheckpointBlocks: checkpoint}
+				unet.Denoiser{Net: n, Precond: schedule.EDM(0.5)}.Denoise(tape, tensor.New(1, size[0], size[1], 3), []float64{1}, in)
+				if want := 4 * tape.Floats(); !(math.Abs(float64(got)/float64(want)-1) < 0.03) {
+					t.Errorf("%s, %v, checkpoints %v: %d bytes in the table, %d on the tape", name, size, checkpoint, got, want)
+				}
+				tape.Free()
+			}
 		}
 	}
 }

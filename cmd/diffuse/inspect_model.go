@@ -60,7 +60,7 @@ func describeModel(kind string, m *unet.Model, tensors map[string]*checkpoint.Te
 	if len(m.Training) > 0 {
 		f.fact("training", "%s", string(m.Training))
 	}
-	f.table = costTable(cost)
+	f.table = costTable(cost, false)
 	f.list, f.arrays, _ = tensorTable(sortedKeys(tensors), tensors)
 	f.value = map[string]any{"card": m.Card, "cost": cost, "skips": m.Net.Skips(), "weights_not_finite": broken, "stored_as": sortedKeys(types)}
 	return f

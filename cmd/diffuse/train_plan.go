@@ -31,7 +31,7 @@ func showPlan(u *ui, s *trainSettings) error {
 	w := tabwriter.NewWriter(u.stdout, 0, 4, 2, ' ', 0)
 	settingLines(b, func(name, value string) { fmt.Fprintf(w, "%s\t%s\n", name, value) })
 	fmt.Fprintln(w)
-	for _, row := range costTable(cost) {
+	for _, row := range costTable(cost, s.Options.CheckpointBlocks) {
 		fmt.Fprintln(w, strings.Join(row, "\t"))
 	}
 	return w.Flush()
@@ -63,18 +63,24 @@ func settingLines(object []byte, line func(name, value string)) {
 	}
 }
 
-// costTable is a network by level, with a line for the sum.
-func costTable(c modelCost) [][]string {
+// costTable is a network by level, with a line for the sum; memory is that of training, with --checkpoint-blocks if asked for.
+func costTable(c modelCost, checkpoint bool) [][]string {
+	megabytes := func(all, blocks int) string {
+		if checkpoint {
+			all = blocks
+		}
+		return fmt.Sprintf("%.2f", float64(all)/1e6)
+	}
 	rows := [][]string{{"level", "channels", "blocks", "parameters", "share", "GFLOP", "share", "training MB", "logSNR"}}
 	for _, l := range c.Levels {
 		row := []string{l.Level, "", "", strconv.Itoa(l.Parameters), percent(float64(l.Parameters), float64(c.Parameters)),
-			fmt.Sprintf("%.4f", l.GFLOP), percent(l.GFLOP, c.GFLOP), fmt.Sprintf("%.2f", float64(l.TrainBytes)/1e6), ""}
+			fmt.Sprintf("%.4f", l.GFLOP), percent(l.GFLOP, c.GFLOP), megabytes(l.TrainBytes, l.BlockBytes), ""}
 		if l.Channels > 0 {
 			row[1], row[2], row[8] = strconv.Itoa(l.Channels), blockCount(l), fmt.Sprintf("%+.2f", l.Shift)
 		}
 		rows = append(rows, row)
 	}
-	return append(rows, []string{"all", "", "", strconv.Itoa(c.Parameters), "", fmt.Sprintf("%.4f", c.GFLOP), "", fmt.Sprintf("%.2f", float64(c.TrainBytes)/1e6), ""})
+	return append(rows, []string{"all", "", "", strconv.Itoa(c.Parameters), "", fmt.Sprintf("%.4f", c.GFLOP), "", megabytes(c.TrainBytes, c.BlockBytes), ""})
 }
 
 // blockCount names the blocks of a level: encoder+decoder, and those in the middle.
