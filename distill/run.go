@@ -267,6 +267,14 @@ func (r *Run) evaluate(ctx context.Context, t train.Tick) (train.Evaluation, err
 	return m.Evaluation, nil
 }
 
+// Best returns the lowest distance that was measured, 0 if none was.
+func (r *Run) Best() float64 {
+	if math.IsInf(r.best.distance, 1) {
+		return 0
+	}
+	return r.best.distance
+}
+
 // restore takes the networks of the best state, and half the rate. The count of pictures goes on, and with it the random numbers: the same ones would fail
 // the same way.
 func (r *Run) restore(path string) error {

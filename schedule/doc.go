@@ -23,8 +23,9 @@
 //
 // [Karras] is EDM's grid and the usual choice. [Lookup] turns what a user types ("karras", "cosine:shift=64@256",
 // "linear:spacing=trailing") into a [Schedule], [Parse] into its [Grid] alone; docs/schedules.md has the table of all names. [EDM],
-// [VP], [VE] and [IDDPM] are the four preconditionings of the EDM paper, table 1; [PrecondByName] finds one by name. [Cosine] is the
+// [VP], [VE] and [IDDPM] are the four preconditionings of the EDM paper, table 1, [V], [Eps] and [X0] those of networks that are said to predict
+// v, the noise or the picture; [PrecondByName] finds one by name. [Cosine] is the
 // family of simple-diffusion schedules. [Curve] is EDM's other view of a schedule, sigma(t) and s(t) in a time of its own; with
 // [Discretizations] it makes the samplers that EDM's ablation compares. A [Density] is a distribution of noise levels to train on, a
-// [Weight] the weight of a training error; [LogNormal] and [EDMWeight] are EDM's.
+// [Weight] the weight of a training error; [LogNormal] and [EDMWeight] are EDM's, [ParseDensity] and [ParseWeight] find others by name.
 package schedule

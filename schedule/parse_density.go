@@ -41,10 +41,9 @@ func DensityNames() []string {
 // they keep away are the infinite ends of some distributions, where alpha, or the noise, is 0 and weights would be divided by it.
 const lowestLevel, highestLevel = 1e-6, 1e6
 
-// ParseDensity turns what a user types into a [Density] for pictures of size pixels a side and standard deviation sigmaData: one of
+// ParseDensity turns what a user types into a [Density] for pictures of a size (see [Side]) and standard deviation sigmaData: one of
 // lognormal, split-lognormal, loglogistic, loguniform, v-diffusion and cosine-interpolated, or a schedule of [Lookup] at uniform times, with
-// options after a colon. A schedule's shift and interpolate may leave "@D" out; D is then size, for a picture of h×w pixels
-// sqrt(h·w). A table is drawn from at whole timesteps; an infinite level in it stands as 4096. Unknown names and options are errors that list the valid ones.
+// options after a colon. A schedule's shift and interpolate may leave "@D" out, as in [LookupAt]. A table is drawn from at whole timesteps; an infinite level in it stands as 4096. Unknown names and options are errors that list the valid ones.
 func ParseDensity(spec string, size, sigmaData float64) (Density, error) {
 	name, opts, has := strings.Cut(canonical(spec), ":")
 	for _, f := range densityFamilies() {
@@ -62,7 +61,7 @@ func ParseDensity(spec string, size, sigmaData float64) (Density, error) {
 	if _, ok := familyOf(name); !ok {
 		return nil, fmt.Errorf("unknown noise %q; valid names: %s", spec, strings.Join(DensityNames(), ", "))
 	}
-	s, err := lookup(spec, size)
+	s, err := LookupAt(spec, size)
 	switch {
 	case err != nil:
 		return nil, err

@@ -14,7 +14,7 @@ type Scaling func(sigma float64) (skip, out, in, noise float64)
 // Precond is a named preconditioning: the coefficients, the range of noise levels the network was made for
 // (SigmaMax may be +Inf), and the rounding of noise levels to those the network has seen.
 type Precond struct {
-	Name     string                      // "edm", "v", "eps", "x0", "vp", "ve", "iddpm" or "discrete"
+	Name     string                      // such as "edm"; see PrecondByName, Consistency, Score and Trained
 	Scaling  Scaling                     // never nil
 	SigmaMin float64                     // smallest level the network supports, 0 if any
 	SigmaMax float64                     // largest level the network supports, +Inf if any
@@ -51,6 +51,40 @@ func EDM(sigmaData float64) Precond {
 			r := math.Sqrt(t)
 			return v / t, s * sigmaData / r, 1 / r, math.Log(s) / 4
 		},
+	}
+}
+
+// EDMVelocity is [EDM] for a network that returns the negative: diffusers' EDM schedulers with prediction_type v_prediction.
+func EDMVelocity(sigmaData float64) Precond {
+	p := EDM(sigmaData)
+	edm := p.Scaling
+	p.Name = "edm-v"
+	p.Scaling = func(s float64) (float64, float64, float64, float64) {
+		skip, out, in, noise := edm(s)
+		return skip, -out, in, noise
+	}
+	return p
+}
+
+// Consistency is the preconditioning of consistency models, whose D at sigmaMin is x itself (Song et al. 2023, arXiv 2303.01469, appendix C):
+// skip = sd²/((s-sigmaMin)²+sd²), out = (s-sigmaMin)·sd/sqrt(s²+sd²), in = 1/sqrt(s²+sd²), noise = 250 ln(s).
+func Consistency(sigmaMin, sigmaMax, sigmaData float64) Precond {
+	v := sigmaData * sigmaData
+	return Precond{
+		Name: "consistency", SigmaMin: sigmaMin, SigmaMax: sigmaMax,
+		Scaling: func(s float64) (float64, float64, float64, float64) {
+			d, r := s-sigmaMin, math.Sqrt(s*s+v)
+			return v / (d*d + v), d * sigmaData / r, 1 / r, 250 * math.Log(s)
+		},
+	}
+}
+
+// Score is the preconditioning of a network that returns the gradient of the log density of x (Song et al. 2021, arXiv 2011.13456, for
+// variance exploding noise; diffusers' ScoreSdeVeScheduler): skip = 1, out = s², in = 1, noise = s, by Tweedie's formula.
+func Score(sigmaMin, sigmaMax float64) Precond {
+	return Precond{
+		Name: "score", SigmaMin: sigmaMin, SigmaMax: sigmaMax,
+		Scaling: func(s float64) (float64, float64, float64, float64) { return 1, s * s, 1, s },
 	}
 }
 
@@ -130,14 +164,17 @@ func exp32(x float32) float32  { return float32(math.Exp(float64(x))) }
 func sqrt32(x float32) float32 { return float32(math.Sqrt(float64(x))) }
 func sin32(x float32) float32  { return float32(math.Sin(float64(x))) }
 
-// PrecondByName returns the preconditioning called "edm", "v", "eps", "x0", "vp", "ve" or "iddpm" with its standard constants;
+// PrecondByName returns the preconditioning called "edm", "edm-v", "v", "eps", "x0", "vp", "ve" or "iddpm" with its standard constants;
 // EDM's class names ("EDMPrecond", "iDDPMPrecond", ...) are accepted in any case. sigmaData is used by "edm"
 // only. An unknown name is an error that lists the valid ones.
 func PrecondByName(name string, sigmaData float64) (Precond, error) {
 	switch strings.TrimSuffix(strings.ToLower(name), "precond") {
-	case "edm":
+	case "edm", "edm-v":
 		if !(sigmaData > 0) || math.IsInf(sigmaData, 0) {
 			return Precond{}, fmt.Errorf("schedule: sigma_data %v of preconditioning %q must be positive", sigmaData, name)
+		}
+		if strings.HasPrefix(strings.ToLower(name), "edm-v") {
+			return EDMVelocity(sigmaData), nil
 		}
 		return EDM(sigmaData), nil
 	case "v":
@@ -153,5 +190,5 @@ func PrecondByName(name string, sigmaData float64) (Precond, error) {
 	case "iddpm":
 		return DefaultIDDPM(), nil
 	}
-	return Precond{}, fmt.Errorf("schedule: unknown preconditioning %q; valid names: edm, v, eps, x0, vp, ve, iddpm", name)
+	return Precond{}, fmt.Errorf("schedule: unknown preconditioning %q; valid names: edm, edm-v, v, eps, x0, vp, ve, iddpm", name)
 }

@@ -2,6 +2,7 @@ package schedule
 
 import (
 	"fmt"
+	"math"
 	"strings"
 )
 
@@ -82,10 +83,11 @@ func Options(name string) string {
 // Lookup turns what a user types into a [Schedule]: a name, for most followed by options after a colon, as in
 // "cosine:shift=64@256", "cosine:interpolate=32:256@512,clip=B,low-at-clean" or "linear:spacing=trailing,timesteps=1000". Case
 // does not matter and "-" and "_" are the same. Unknown names and options are errors that list the valid ones.
-func Lookup(spec string) (Schedule, error) { return lookup(spec, 0) }
+func Lookup(spec string) (Schedule, error) { return LookupAt(spec, 0) }
 
-// lookup is Lookup for pictures of size pixels a side, which "@D" may then leave out; 0 stands for an unknown size.
-func lookup(spec string, size float64) (Schedule, error) {
+// LookupAt is [Lookup] for pictures of a known size (see [Side]), which shift and interpolate then take where "@D" is left out; 0 stands
+// for an unknown size.
+func LookupAt(spec string, size float64) (Schedule, error) {
 	name, opts, has := strings.Cut(canonical(spec), ":")
 	f, ok := familyOf(name)
 	if !ok {
@@ -113,6 +115,9 @@ func lookup(spec string, size float64) (Schedule, error) {
 	}
 	return s, nil
 }
+
+// Side is the size of pictures of h×w pixels by which schedules are shifted, sqrt(h·w): the side of a square of equal area.
+func Side(h, w int) float64 { return math.Sqrt(float64(h) * float64(w)) }
 
 // familyOf finds a schedule by its name or one of its aliases.
 func familyOf(name string) (family, bool) {

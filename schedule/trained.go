@@ -11,9 +11,10 @@ type Trained struct {
 	NumTrainTimesteps int       `json:"num_train_timesteps"`
 	BetaStart         float64   `json:"beta_start"`
 	BetaEnd           float64   `json:"beta_end"`
-	BetaSchedule      string    `json:"beta_schedule"`           // "linear", "scaled_linear", "sigmoid" or "squaredcos_cap_v2"
-	TrainedBetas      []float64 `json:"trained_betas,omitempty"` // in place of the four above
-	PredictionType    string    `json:"prediction_type"`         // what the network returns: "epsilon", "sample" or "v_prediction"
+	BetaSchedule      string    `json:"beta_schedule"`                    // "linear", "scaled_linear", "sigmoid" or "squaredcos_cap_v2"
+	TrainedBetas      []float64 `json:"trained_betas,omitempty"`          // in place of the four above
+	PredictionType    string    `json:"prediction_type"`                  // what the network returns: "epsilon", "sample" or "v_prediction"
+	ZeroSNR           bool      `json:"rescale_betas_zero_snr,omitempty"` // no signal at the last step, whose level stands as 4096 (arXiv 2305.08891)
 }
 
 // DefaultTrained returns DDPM's schedule, which is what diffusers' schedulers take for absent settings.
@@ -21,7 +22,8 @@ func DefaultTrained() Trained {
 	return Trained{NumTrainTimesteps: 1000, BetaStart: 1e-4, BetaEnd: 0.02, BetaSchedule: "linear", PredictionType: "epsilon"}
 }
 
-// Table returns the noise levels of the steps. Schedules whose levels do not rise, or that end without any signal, are errors.
+// Table returns the noise levels of the steps. Schedules whose levels do not rise, or that end without any signal but for ZeroSNR, which makes the last
+// level infinite, are errors.
 func (d Trained) Table() (Table, error) {
 	betas, err := d.betas()
 	if err != nil {
@@ -32,11 +34,14 @@ func (d Trained) Table() (Table, error) {
 			return Table{}, fmt.Errorf("schedule: beta of step %d is %g, want it between 0 and 1", t, b)
 		}
 	}
+	if d.ZeroSNR {
+		betas = rescaleZeroSNR(betas, exactly)
+	}
 	table, err := NewTable(betas)
 	if err != nil {
 		return Table{}, fmt.Errorf("schedule: %w", err)
 	}
-	if last := len(betas) - 1; math.IsInf(table.Sigma[last], 0) {
+	if last := len(betas) - 1; math.IsInf(table.Sigma[last], 0) && !d.ZeroSNR {
 		return Table{}, fmt.Errorf("schedule: no signal is left at step %d", last)
 	}
 	return table, nil
@@ -81,11 +86,16 @@ func (d Trained) Precond() (Precond, error) {
 	default:
 		return Precond{}, fmt.Errorf("schedule: prediction_type %q is unknown; known are epsilon, sample, v_prediction", d.PredictionType)
 	}
+	last := len(table.Sigma) - 1
 	return Precond{
-		Name: "discrete", SigmaMin: table.Sigma[0], SigmaMax: table.Sigma[len(table.Sigma)-1],
+		Name: "discrete", SigmaMin: table.Sigma[0], SigmaMax: min(table.Sigma[last], pureNoise),
 		Scaling: func(s float64) (float64, float64, float64, float64) {
 			skip, out := mix(s)
-			return skip, out, 1 / math.Sqrt(s*s+1), table.Timestep(s)
+			step := table.Timestep(s)
+			if d.ZeroSNR && s == pureNoise { // which lies below the level of the step before
+				step = float64(last)
+			}
+			return skip, out, 1 / math.Sqrt(s*s+1), step
 		},
 	}, nil
 }

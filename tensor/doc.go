@@ -34,6 +34,8 @@
 // Buffers come from a free list. [Tape.Free] returns everything that a
 // training step allocated; [Recycle] returns intermediates of an inference
 // pass as soon as they are dead, so that peak memory stays near the need.
+// [Checkpoint] trades time for memory in training: the tape keeps the result
+// of a part of the network only and computes the rest again when it is needed.
 //
 // Start reading at tape.go, then norm.go for an operation with everything in
 // it.

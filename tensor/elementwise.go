@@ -2,7 +2,6 @@ package tensor
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"slices"
 
 	"diffuse/internal/kernel"
@@ -126,48 +125,6 @@ func Mix(t *Tape, x, f *Tensor, a, b []float32) *Tensor {
 			}
 		})
 	}, x, f)
-	return y
-}
-
-// Dropout zeroes each element of image i with probability p, drawn from
-// rngs[i], and divides the others by 1−p. One generator per image keeps a
-// picture's mask independent of its batch. p must be below 1; with p = 0 x
-// itself is returned.
-func Dropout(t *Tape, x *Tensor, p float64, rngs []*rand.Rand) *Tensor {
-	if p == 0 {
-		return x
-	}
-	n := x.Shape[0]
-	if len(rngs) != n || !(p > 0 && p < 1) {
-		panic(fmt.Sprintf("tensor.Dropout: x %v, p %g, %d generators", x.Shape, p, len(rngs)))
-	}
-	m := len(x.Data) / max(1, n)
-	mask := take(len(x.Data))
-	y := scratch(x.Shape...)
-	limit, keep := uint64(p*65536+0.5), float32(1/(1-p))
-	kernel.For(n, 1, func(i0, i1 int) {
-		for i := i0; i < i1; i++ {
-			var bits uint64
-			for j := range m {
-				if j%4 == 0 {
-					bits = rngs[i].Uint64()
-				}
-				mask[i*m+j] = keep
-				if bits&0xffff < limit {
-					mask[i*m+j] = 0
-				}
-				bits >>= 16
-			}
-			kernel.MulTo(y.Data[i*m:][:m], x.Data[i*m:][:m], mask[i*m:][:m])
-		}
-	})
-	t.own(mask)
-	t.Record(y, func(dy []float32) {
-		dx := t.Grad(x)
-		for i, d := range dy {
-			dx[i] += d * mask[i]
-		}
-	}, x)
 	return y
 }
 

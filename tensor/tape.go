@@ -13,6 +13,12 @@ type Tape struct {
 	steps []step
 	grads map[*Tensor][]float32 // nil value: tracked, no gradient yet
 	owned [][]float32           // buffers that Free returns
+	lent  []*Tensor             // whose gradients are in buffers of the caller
+
+	// Of a tape inside a [Checkpoint] only:
+	outer *Tape       // the tape around it: what that tracks is tracked here too
+	masks *[][]uint64 // what Dropouts drew, in order, shared by all runs
+	next  int         // the mask of the next Dropout
 }
 
 type step struct {
@@ -32,18 +38,22 @@ func NewTape(wrt ...*Tensor) *Tape {
 
 // tracks reports whether a gradient has to reach any of xs.
 func (t *Tape) tracks(xs ...*Tensor) bool {
-	if t == nil {
-		return false
-	}
 	for _, x := range xs {
-		if x == nil {
-			continue
-		}
-		if _, ok := t.grads[x]; ok {
+		if x != nil && t.home(x) != nil {
 			return true
 		}
 	}
 	return false
+}
+
+// home returns the tape, t or one around it, that holds the gradient of x, or nil.
+func (t *Tape) home(x *Tensor) *Tape {
+	for ; t != nil; t = t.outer {
+		if _, ok := t.grads[x]; ok {
+			return t
+		}
+	}
+	return nil
 }
 
 // Record notes that y was computed from inputs and that back, given dL/dy,
@@ -56,9 +66,13 @@ func (t *Tape) Record(y *Tensor, back func(dy []float32), inputs ...*Tensor) {
 		return
 	}
 	t.own(y.Data)
-	if !t.tracks(inputs...) {
-		return
+	if t.tracks(inputs...) {
+		t.push(y, back)
 	}
+}
+
+// push makes y tracked and back its step.
+func (t *Tape) push(y *Tensor, back func(dy []float32)) {
 	t.grads[y] = nil
 	t.steps = append(t.steps, step{y, back})
 }
@@ -71,22 +85,45 @@ func (t *Tape) own(b []float32) {
 	}
 }
 
+// Floats returns how many float32 values the tape keeps until [Tape.Free],
+// gradients aside.
+func (t *Tape) Floats() int {
+	n := 0
+	for _, b := range t.owned {
+		n += len(b)
+	}
+	return n
+}
+
 // Grad returns the accumulation buffer of dL/dx, zero at first, or nil if x
-// is not tracked. The tape owns the buffer. After [Tape.Backward] only the
-// tensors given to [NewTape] still have one.
+// is not tracked. The tape owns the buffer, unless [Tape.GradInto] gave it.
+// After [Tape.Backward] only the tensors given to [NewTape] still have one.
 func (t *Tape) Grad(x *Tensor) []float32 {
-	if t == nil || x == nil {
+	if x == nil {
 		return nil
 	}
-	g, ok := t.grads[x]
-	if !ok {
+	home := t.home(x)
+	if home == nil {
 		return nil
 	}
+	g := home.grads[x]
 	if g == nil {
 		g = takeZero(len(x.Data))
-		t.grads[x] = g
+		home.grads[x] = g
 	}
 	return g
+}
+
+// GradInto makes dx the accumulation buffer of x, one of the tensors given to
+// [NewTape] that has no gradient yet: what follows adds dL/dx to what dx
+// holds. The caller keeps dx, also after [Tape.Free]. It panics if the sizes
+// differ, or if x is not tracked or has a gradient already.
+func (t *Tape) GradInto(x *Tensor, dx []float32) {
+	if g, ok := t.grads[x]; !ok || g != nil || len(dx) != len(x.Data) {
+		panic(fmt.Sprintf("tensor.GradInto: x of shape %v (tracked: %v, has a gradient: %v), buffer of %d", x.Shape, ok, g != nil, len(dx)))
+	}
+	t.grads[x] = dx
+	t.lent = append(t.lent, x)
 }
 
 // Seed adds dy to the gradient of y. It panics if the sizes differ or if y
@@ -126,10 +163,13 @@ func (t *Tape) Free() {
 	for _, b := range t.owned {
 		give(b)
 	}
+	for _, x := range t.lent {
+		delete(t.grads, x)
+	}
 	for _, g := range t.grads {
 		if g != nil {
 			give(g)
 		}
 	}
-	t.owned, t.grads, t.steps = nil, nil, nil
+	t.owned, t.lent, t.grads, t.steps = nil, nil, nil, nil
 }

@@ -78,7 +78,7 @@ func (o Options) levels(h, w int) (func(r *rand.Rand) float64, error) {
 	if o.Noise == LogNormalNoise {
 		return func(r *rand.Rand) float64 { return math.Exp(o.PMean + o.PStd*r.NormFloat64()) }, nil // EDM table 1
 	}
-	d, err := schedule.ParseDensity(o.Noise, math.Sqrt(float64(h)*float64(w)), o.SigmaData)
+	d, err := schedule.ParseDensity(o.Noise, schedule.Side(h, w), o.SigmaData)
 	if err != nil {
 		return nil, err
 	}

@@ -18,6 +18,10 @@ type Options struct {
 	Batch      int `json:"batch"`      // images per step
 	Microbatch int `json:"microbatch"` // images per forward and backward pass; passes run in parallel; 0 means 16
 
+	// CheckpointBlocks saves memory: passes run one after the other and add to one gradient, and the network is to keep the
+	// results of its blocks only (see unet.Inputs; that is up to Network's maker).
+	CheckpointBlocks bool `json:"checkpoint_blocks,omitempty"`
+
 	LR              float64 `json:"lr"`                // Adam's learning rate after the ramp
 	LRRampup        int64   `json:"lr_rampup"`         // images over which the rate rises linearly from 0
 	LRDecay         string  `json:"lr_decay"`          // DecayNone, DecayCosine or DecayLinear: the way down to 0 at Duration

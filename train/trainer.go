@@ -19,13 +19,15 @@ type Trainer struct {
 	Images  int64   // images shown so far
 	Adam    *Optimizer
 
-	powers []powerEMA // further averages, see Options.EMAStds
+	rate   func(images int64) float64 // Options.LearningRate, but in [FindRate]
+	powers []powerEMA                 // further averages, see Options.EMAStds
 	loader *Loader
 	lossOf *Loss
 	loss   []float64     // per image of the batch
 	seed   []float32     // gradient of the loss with respect to the network's output
+	passes int           // microbatches of a batch
 	grad   [][]float32   // gradient per parameter, of the whole batch: parts[0]
-	parts  [][][]float32 // the same for each microbatch
+	parts  [][][]float32 // the same for each microbatch; with CheckpointBlocks there is one, into which all add
 }
 
 // StepResult tells what one step did.
@@ -71,10 +73,14 @@ func NewTrainer(o Options, net, ema Network, data dataset.Dataset) (*Trainer, er
 	if err != nil {
 		return nil, err
 	}
-	t := &Trainer{Options: o, Net: net, EMA: ema, Adam: opt, loader: loader, lossOf: lossOf,
+	t := &Trainer{Options: o, Net: net, EMA: ema, Adam: opt, rate: o.LearningRate, loader: loader, lossOf: lossOf,
 		loss: make([]float64, o.Batch), seed: make([]float32, o.Batch*loader.h*loader.w*loader.c)}
 	t.powers = o.newPowers(opt.Data())
-	t.parts = make([][][]float32, (o.Batch-1)/o.microbatch()+1)
+	t.passes = (o.Batch-1)/o.microbatch() + 1
+	t.parts = make([][][]float32, t.passes)
+	if o.CheckpointBlocks {
+		t.parts = t.parts[:1]
+	}
 	for u := range t.parts {
 		for _, w := range opt.Weights {
 			t.parts[u] = append(t.parts[u], make([]float32, len(w.Data)))
@@ -92,13 +98,7 @@ func (t *Trainer) Step() (StepResult, error) {
 	if err != nil {
 		return StepResult{}, err
 	}
-	// Each microbatch runs on one processor, forward and backward: its activations stay in that processor's
-	// cache, and nobody waits for the slowest at every operation.
-	kernel.For(len(t.parts), 1, func(u0, u1 int) {
-		for u := u0; u < u1; u++ {
-			t.pass(b, u)
-		}
-	})
+	t.backward(b)
 	if err := t.checkLoss(b); err != nil {
 		return StepResult{}, err
 	}
@@ -111,7 +111,7 @@ func (t *Trainer) Step() (StepResult, error) {
 	if o.Clip > 0 && norm > o.Clip {
 		scale = o.Clip / norm
 	}
-	r := StepResult{GradNorm: norm, LR: o.LearningRate(t.Images), EMABeta: EMABeta(o.Batch, o.EMAHalfLife, o.EMARampup, t.Images)}
+	r := StepResult{GradNorm: norm, LR: t.rate(t.Images), EMABeta: EMABeta(o.Batch, o.EMAHalfLife, o.EMARampup, t.Images)}
 	for _, l := range t.loss {
 		r.Loss += l
 	}
@@ -122,9 +122,31 @@ func (t *Trainer) Step() (StepResult, error) {
 	return r, nil
 }
 
-// pass runs microbatch u of b forward and backward and leaves its gradients in parts[u]. A loss that is not finite ends it
+// backward leaves the gradients of all microbatches in parts.
+func (t *Trainer) backward(b *Batch) {
+	kernel.For(len(t.parts)*len(t.grad), 1, func(i0, i1 int) {
+		for i := i0; i < i1; i++ {
+			clear(t.parts[i/len(t.grad)][i%len(t.grad)])
+		}
+	})
+	if t.Options.CheckpointBlocks { // one after the other: the activations and the gradient of one take the least memory
+		for u := range t.passes {
+			t.pass(b, u, t.grad)
+		}
+		return
+	}
+	// Each microbatch runs on one processor, forward and backward: its activations stay in that processor's
+	// cache, and nobody waits for the slowest at every operation.
+	kernel.For(t.passes, 1, func(u0, u1 int) {
+		for u := u0; u < u1; u++ {
+			t.pass(b, u, t.parts[u])
+		}
+	})
+}
+
+// pass runs microbatch u of b forward and backward and adds its gradients to grad. A loss that is not finite ends it
 // after the forward pass.
-func (t *Trainer) pass(b *Batch, u int) {
+func (t *Trainer) pass(b *Batch, u int, grad [][]float32) {
 	at := u * t.Options.microbatch()
 	m := b.slice(at, min(at+t.Options.microbatch(), t.Options.Batch))
 	tape := tensor.NewTape(t.Adam.Weights...)
@@ -132,6 +154,9 @@ func (t *Trainer) pass(b *Batch, u int) {
 	net := t.Net
 	if m.Augment != nil {
 		net = net.(Augmentable).WithAugment(m.Augment)
+	}
+	for i, w := range t.Adam.Weights {
+		tape.GradInto(w, grad[i])
 	}
 	d := net.Denoise(tape, m.Noisy, m.Sigma, m.Labels, m.Dropout)
 	if !slices.Equal(d.Shape, m.Clean.Shape) {
@@ -147,9 +172,6 @@ func (t *Trainer) pass(b *Batch, u int) {
 	}
 	tape.Seed(d, seed)
 	tape.Backward()
-	for i, w := range t.Adam.Weights {
-		copy(t.parts[u][i], tape.Grad(w))
-	}
 }
 
 // checkLoss stops a run whose loss is not finite and looks for the cause.

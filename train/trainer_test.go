@@ -86,6 +86,35 @@ func TestMicrobatch(t *testing.T) {
 	}
 }
 
+// TestCheckpointBlocks: one pass over the batch leads to the same bytes with and without recomputation, dropout on; several, which then
+// add to one gradient, to the same sums in another order.
+func TestCheckpointBlocks(t *testing.T) {
+	moments := func(micro int, checkpoint bool) [][]float32 {
+		o := options()
+		o.Microbatch, o.CheckpointBlocks = micro, checkpoint
+		c := tiny(t).Config
+		c.Dropout = 0.2
+		n := build(t, c)
+		n.CheckpointBlocks = checkpoint
+		tr, err := train.NewTrainer(o, n, n.clone(), toy{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		steps(t, tr, 1)
+		return tr.Adam.M
+	}
+	for _, micro := range []int{0, 3} {
+		plain, checkpointed := moments(micro, false), moments(micro, true)
+		for i, m := range plain {
+			tolerance := 0.0
+			if micro > 0 { // see TestMicrobatch
+				tolerance = 2e-5 * max(golden.MaxAbs(m), 1e-3)
+			}
+			golden.Close(t, "first moment", checkpointed[i], m, tolerance)
+		}
+	}
+}
+
 // TestClip: with clipping the update is that of the gradient scaled to the given norm.
 func TestClip(t *testing.T) {
 	o := options()

@@ -27,6 +27,15 @@ func outline(c Config) *Net {
 	return build(c, nil, func(shape ...int) *tensor.Tensor { return &tensor.Tensor{Shape: shape} })
 }
 
+// Outline returns a network of a configuration whose parameters have names and shapes but no values, so that it can be
+// described, not evaluated. It reports what is wrong with an impossible configuration.
+func Outline(c Config) (*Net, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	return outline(c), nil
+}
+
 // Parameters returns how many trained parameters a network of this
 // configuration, which must be valid, has. No network is made.
 func (c Config) Parameters() int {
@@ -69,6 +78,7 @@ type builder struct {
 	alloc             func(shape ...int) *tensor.Tensor
 	first, zero, attn initRule // EDM's init, init_zero, init_attn
 	skips             []int    // channels of each skip, finest first
+	level             int      // that layers are made for
 
 	peers map[string]string // names of layers in files of diffusers, by ours
 	err   error             // the first layer of a UNet2DModel that cannot be made
@@ -120,13 +130,13 @@ func (b *builder) mapping() {
 }
 
 // resolution returns the size that names a level: the patch grid's.
-func (b *builder) resolution(level int) int { return b.net.Resolution / b.net.PatchSize >> level }
+func (b *builder) resolution(level int) int { return b.net.side(level) }
 
 // encoder makes the downward half and returns its last channel count.
 func (b *builder) encoder() (channels int) {
 	n := b.net
 	add := func(name string, s stage, skip int) {
-		s.name = name
+		s.name, s.skipless = name, skip == 0
 		n.encoder = append(n.encoder, s)
 		if skip > 0 {
 			b.skips = append(b.skips, skip)
@@ -135,17 +145,28 @@ func (b *builder) encoder() (channels int) {
 	cout := n.InChannels * n.PatchSize * n.PatchSize
 	caux := cout
 	for level, mult := range n.ChannelMult {
-		res := b.resolution(level)
+		b.level = level
+		res, blocks := b.resolution(level), n.encoderBlocks(level)
 		at := func(s string) string { return fmt.Sprintf("enc.%dx%d_%s", res, res, s) }
+		joined := func(stage, channels int) int { // by the decoder, which meets the level's last stages first
+			if stage <= blocks-n.joinsAt(level) {
+				return 0
+			}
+			return channels
+		}
 		if level == 0 {
 			cin := cout
 			cout = n.ModelChannels
 			if n.ModelType != "song" {
 				cout *= mult
 			}
-			add(at("conv"), stage{kind: inputConv, conv: b.conv(at("conv"), cin, cout, 3, resampling{}, b.first)}, cout)
+			add(at("conv"), stage{kind: inputConv, conv: b.conv(at("conv"), cin, cout, 3, resampling{}, b.first)}, joined(0, cout))
 		} else {
-			add(at("down"), stage{block: b.block(at("down"), cout, cout, resampling{down: true}, 0)}, cout)
+			cin := cout
+			if n.ModelType == "uvit" {
+				cout = n.ModelChannels * mult
+			}
+			add(at("down"), stage{block: b.block(at("down"), cin, cout, resampling{down: true}, 0)}, joined(0, cout))
 			if n.EncoderType == "skip" {
 				add(at("aux_down"), stage{kind: auxDown, conv: b.conv(at("aux_down"), caux, caux, 0, resampling{down: true}, b.first)}, 0)
 				add(at("aux_skip"), stage{kind: auxSkip, conv: b.conv(at("aux_skip"), caux, cout, 1, resampling{}, b.first)}, 0)
@@ -155,11 +176,11 @@ func (b *builder) encoder() (channels int) {
 				caux = cout
 			}
 		}
-		for i := range n.NumBlocks {
+		for i := range blocks {
 			cin := cout
 			cout = n.ModelChannels * mult
 			name := at(fmt.Sprintf("block%d", i))
-			add(name, stage{block: b.block(name, cin, cout, resampling{}, b.heads(cout, slices.Contains(n.AttnResolutions, res)))}, cout)
+			add(name, stage{block: b.block(name, cin, cout, resampling{}, b.heads(cout, slices.Contains(n.AttnResolutions, res)))}, joined(i+1, cout))
 		}
 	}
 	return cout
@@ -174,25 +195,32 @@ func (b *builder) decoder(cout int) {
 	out := n.OutChannels * n.PatchSize * n.PatchSize
 	skips := slices.Clone(b.skips)
 	for level := len(n.ChannelMult) - 1; level >= 0; level-- {
-		res := b.resolution(level)
+		b.level = level
+		res, blocks := b.resolution(level), n.decoderBlocks(level)
 		at := func(s string) string { return fmt.Sprintf("dec.%dx%d_%s", res, res, s) }
 		if level == len(n.ChannelMult)-1 {
-			add(at("in0"), stage{block: b.block(at("in0"), cout, cout, resampling{}, b.heads(cout, true))})
-			add(at("in1"), stage{block: b.block(at("in1"), cout, cout, resampling{}, 0)})
+			for i := range n.middleBlocks() {
+				name := at(fmt.Sprintf("in%d", i))
+				add(name, b.middle(name, cout, i))
+			}
 		} else {
-			add(at("up"), stage{block: b.block(at("up"), cout, cout, resampling{up: true}, 0)})
+			cin := cout
+			if n.ModelType == "uvit" {
+				cout = n.ModelChannels * n.ChannelMult[level]
+			}
+			add(at("up"), stage{block: b.block(at("up"), cin, cout, resampling{up: true}, 0)})
 		}
-		for i := range n.NumBlocks + 1 {
-			skip := skips[len(skips)-1]
-			skips = skips[:len(skips)-1]
-			join := JoinInfo{Side: res, Decoder: cout, Skip: skip}
-			cin := cout + skip
+		for i := range blocks {
+			name, kind, cin := at(fmt.Sprintf("block%d", i)), plainBlock, cout
+			if i < n.joinsAt(level) {
+				skip := skips[len(skips)-1]
+				skips = skips[:len(skips)-1]
+				n.joins = append(n.joins, JoinInfo{Block: name, Side: res, Decoder: cout, Skip: skip})
+				kind, cin = joinBlock, cout+skip
+			}
 			cout = n.ModelChannels * n.ChannelMult[level]
-			attn := slices.Contains(n.AttnResolutions, res) && (n.ModelType != "song" || i == n.NumBlocks)
-			name := at(fmt.Sprintf("block%d", i))
-			join.Block = name
-			n.joins = append(n.joins, join)
-			add(name, stage{kind: joinBlock, block: b.block(name, cin, cout, resampling{}, b.heads(cout, attn))})
+			attn := slices.Contains(n.AttnResolutions, res) && (n.ModelType != "song" || i == blocks-1)
+			add(name, stage{kind: kind, block: b.block(name, cin, cout, resampling{}, b.heads(cout, attn))})
 		}
 		if n.ModelType == "song" && (n.DecoderType == "skip" || level == 0) {
 			if n.DecoderType == "skip" && level < len(n.ChannelMult)-1 {
@@ -205,6 +233,16 @@ func (b *builder) decoder(cout int) {
 	if n.ModelType != "song" {
 		add("out_conv", stage{kind: auxOut, norm: b.norm("out_norm", cout), conv: b.conv("out_conv", cout, out, 3, resampling{}, b.zero)})
 	}
+}
+
+// middle makes block i of those between encoder and decoder. Of residual ones all but the last attend, as in EDM.
+func (b *builder) middle(name string, channels, i int) stage {
+	n := b.net
+	if n.ModelType == "uvit" {
+		return stage{kind: transformerBlock, transformer: b.transformer(name, channels, i == 0)}
+	}
+	attend := i == 0 || i < n.middleBlocks()-1
+	return stage{block: b.block(name, channels, channels, resampling{}, b.heads(channels, attend))}
 }
 
 // resampling says what a convolution or block does to the picture's size.
@@ -221,6 +259,8 @@ func (b *builder) heads(channels int, wanted bool) int {
 		return 0
 	case b.net.ModelType == "song":
 		return 1
+	case b.net.ModelType == "uvit":
+		return channels / b.net.UViT.HeadChannels
 	}
 	return channels / 64
 }
@@ -228,7 +268,7 @@ func (b *builder) heads(channels int, wanted bool) int {
 func (b *builder) block(name string, cin, cout int, r resampling, heads int) block {
 	n := b.net
 	song := n.ModelType == "song"
-	k := block{out: cout, heads: heads, adaptive: !song, scale: 1, dropout: n.Dropout}
+	k := block{out: cout, heads: heads, adaptive: !song, scale: 1, dropout: n.DropoutAt(b.resolution(b.level))}
 	if song {
 		k.scale = math.Sqrt2 / 2
 	}

@@ -12,7 +12,7 @@ import (
 // Config describes a network. Names and defaults are those of EDM's
 // constructors, so that a peer's keyword arguments can be read as they are.
 type Config struct {
-	ModelType        string    `json:"model_type"`         // "song" (DDPM++, NCSN++), "adm" or "unet2d" (diffusers)
+	ModelType        string    `json:"model_type"`         // "song" (DDPM++, NCSN++), "adm", "uvit" or "unet2d" (diffusers)
 	Resolution       int       `json:"img_resolution"`     // pixels; names the levels and places attention
 	InChannels       int       `json:"in_channels"`        // channels of the picture
 	OutChannels      int       `json:"out_channels"`       // channels of F; twice InChannels under iDDPM
@@ -31,9 +31,11 @@ type Config struct {
 	ResampleFilter   []float32 `json:"resample_filter"`    // {1,1} (DDPM++) or {1,3,3,1} (NCSN++)
 	PatchSize        int       `json:"patch_size"`         // side of the patch that becomes one pixel of the finest level; 1 = none
 	UNet2D           *UNet2D   `json:"unet2d,omitempty"`   // what diffusers' networks have beside; for model_type "unet2d" only
+	Layout                     // what Simple diffusion adds; the zero value is EDM's
 }
 
-// DefaultConfig returns EDM's defaults for "song" (DDPM++) or "adm". The
+// DefaultConfig returns EDM's defaults for "song" (DDPM++) or "adm", or a
+// small U-ViT for pictures of 64×64 for "uvit". The
 // picture's size and channels and the labels are the caller's to set. Any
 // other model type is returned as it is, for [Config.Validate] to refuse.
 func DefaultConfig(modelType string) Config {
@@ -47,7 +49,11 @@ func DefaultConfig(modelType string) Config {
 		c.ModelChannels, c.ChannelMult, c.NumBlocks = 192, []int{1, 2, 3, 4}, 3
 		c.AttnResolutions = []int{32, 16, 8}
 	}
-	return c
+	if modelType == "uvit" {
+		c.ModelChannels, c.ChannelMult, c.NumBlocks, c.AttnResolutions = 64, []int{1, 2, 4}, 2, []int{}
+		c.DropoutResolution = 32
+	}
+	return c.WithDefaults()
 }
 
 // ParseConfig reads a Config as [Config.JSON] wrote it. Unknown fields and
@@ -87,12 +93,15 @@ func (c Config) JSON() string {
 // the patch times two for every level after the first.
 func (c Config) Multiple() int { return c.PatchSize << (len(c.ChannelMult) - 1) }
 
-// CheckSize reports an error naming the needed multiple unless pictures of h
-// rows and w columns can pass through all levels.
+// CheckSize reports an error naming the needed multiple and the nearest sizes
+// unless pictures of h rows and w columns can pass through all levels.
 func (c Config) CheckSize(h, w int) error {
 	if m := c.Multiple(); h < m || w < m || h%m != 0 || w%m != 0 {
-		return fmt.Errorf("pictures of %d×%d do not fit this network: height and width must be multiples of %d (patch of %d, %d levels)",
-			h, w, m, c.PatchSize, len(c.ChannelMult))
+		return fmt.Errorf("pictures of %d×%d do not fit this network: height and width must be multiples of %d (%s of %d, %d levels); nearest: %s",
+			h, w, m, c.firstOp(), c.PatchSize, len(c.ChannelMult), nearestSizes(h, w, m))
+	}
+	if c.ModelType == "uvit" && c.UViT.Positions == LearnedPositions && max(h, w) > c.Resolution {
+		return fmt.Errorf("pictures of %d×%d do not fit this network: its learned positions end at %d pixels", h, w, c.Resolution)
 	}
 	return nil
 }
@@ -119,7 +128,7 @@ func (c Config) Validate() error {
 	between := func(field string, v, least, most int) {
 		check(v >= least && v <= most, "%s is %d, want %d to %d", field, v, least, most)
 	}
-	oneOf("model_type", c.ModelType, "song", "adm", "unet2d")
+	oneOf("model_type", c.ModelType, "song", "adm", "unet2d", "uvit")
 	between("img_resolution", c.Resolution, 1, maxResolution)
 	between("in_channels", c.InChannels, 1, maxChannels)
 	between("out_channels", c.OutChannels, c.InChannels, 2*maxChannels)
@@ -149,10 +158,11 @@ func (c Config) Validate() error {
 		sum += v
 	}
 	check(sum > 0 && sum < 1e6, "resample_filter sums to %g, want a positive number", sum)
-	if c.ModelType == "adm" {
+	if c.ModelType == "adm" || c.ModelType == "uvit" {
 		check(c.EmbeddingType == "positional" && c.EncoderType == "standard" && c.DecoderType == "standard",
-			"adm has positional embedding and the standard encoder and decoder only")
+			"%s has positional embedding and the standard encoder and decoder only", c.ModelType)
 	}
+	c.validateLayout(check, oneOf, between)
 	check((c.ModelType == "unet2d") == (c.UNet2D != nil), "unet2d options belong to model_type unet2d")
 	if u := c.UNet2D; u != nil && len(errs) == 0 {
 		u.validate(c, check)

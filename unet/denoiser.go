@@ -17,6 +17,8 @@ type Denoiser struct {
 	Precond       schedule.Precond
 	Labels        []int // class of each image of a batch, −1 for none; nil = none
 	Height, Width int   // size of the pictures that At gets; 0 = those of [Config.PictureSize]
+
+	CheckpointBlocks bool // see Inputs
 }
 
 // Denoise returns the estimate of the clean images behind x, N×H×W×C, whose
@@ -45,6 +47,7 @@ func (d Denoiser) denoise(t *tensor.Tape, x *tensor.Tensor, sigma []float64, in 
 		in.Labels = d.Labels
 	}
 	in.Sigma = sigma
+	in.CheckpointBlocks = in.CheckpointBlocks || d.CheckpointBlocks
 	xin := tensor.Scale(t, x, inn)
 	f = d.Forward(t, xin, noise, in)
 	y = tensor.Mix(t, x, f, skip, out)

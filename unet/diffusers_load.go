@@ -5,12 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 
 	"diffuse/checkpoint"
-	"diffuse/schedule"
 )
 
 // maxJSON bounds a configuration file.
@@ -30,13 +28,6 @@ func UNet2DFolder(dir string) string {
 		}
 	}
 	return ""
-}
-
-// A Scheduler is what a folder of diffusers says about sampling.
-type Scheduler struct {
-	Class string `json:"_class_name"` // such as "DDPMScheduler"; "" if the folder has none
-	schedule.Trained
-	text string // all of the file
 }
 
 // LoadUNet2D reads a UNet2DModel from a folder as diffusers writes it: a pipeline or a bare network, weights as safetensors or
@@ -63,7 +54,7 @@ func loadUNet2D(dir string) (*Model, Scheduler, error) {
 	if err != nil {
 		return nil, Scheduler{}, err
 	}
-	s, err := readScheduler(dir)
+	s, err := readScheduler(dir, c)
 	if err != nil {
 		return nil, s, err
 	}
@@ -76,43 +67,12 @@ func loadUNet2D(dir string) (*Model, Scheduler, error) {
 	if err != nil {
 		return nil, s, err
 	}
-	m := &Model{Net: empty(c), Card: Card{Config: c, Precond: "discrete", Discrete: &s.Trained, SigmaData: 0.5, ImageRange: [2]float64{-1, 1},
-		Description: "UNet2DModel of diffusers", Diffusers: &DiffusersOrigin{UNet: string(text), Scheduler: s.text}}}
+	m := &Model{Net: empty(c), Card: s.card(c)}
+	m.Diffusers = &DiffusersOrigin{UNet: string(text), Scheduler: s.text}
 	if _, err := m.Preconditioning(); err != nil {
 		return nil, s, err
 	}
 	return m, s, m.Net.Import(tensors)
-}
-
-// readScheduler reads scheduler_config.json. Schedulers whose networks expect something else than steps of a variance preserving process are refused.
-func readScheduler(dir string) (Scheduler, error) {
-	s := Scheduler{Trained: schedule.DefaultTrained()}
-	for _, path := range []string{filepath.Join(dir, "scheduler", "scheduler_config.json"), filepath.Join(dir, "scheduler_config.json")} {
-		b, err := readJSON(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		var more struct {
-			ZeroSNR bool `json:"rescale_betas_zero_snr"`
-		}
-		if err == nil {
-			err = errors.Join(json.Unmarshal(b, &s), json.Unmarshal(b, &more))
-		}
-		if err != nil {
-			return s, fmt.Errorf("%s: %w", filepath.Base(path), err)
-		}
-		switch s.Class {
-		case "CMStochasticIterativeScheduler", "EDMEulerScheduler", "EDMDPMSolverMultistepScheduler", "KarrasVeScheduler", "ScoreSdeVeScheduler",
-			"ScoreSdeVpScheduler", "FlowMatchEulerDiscreteScheduler", "IPNDMScheduler":
-			return s, fmt.Errorf("%s: the preconditioning of %s is not built in for networks of diffusers", filepath.Base(path), s.Class)
-		}
-		if more.ZeroSNR {
-			return s, fmt.Errorf("%s: rescale_betas_zero_snr leaves no signal at the last step, which is not built in", filepath.Base(path))
-		}
-		s.text = string(b)
-		return s, nil
-	}
-	return s, nil
 }
 
 // readJSON reads a small file.

@@ -1,6 +1,6 @@
 // Package unet holds the networks: EDM's SongUNet (DDPM++ and NCSN++) and
-// ADM (DhariwalUNet), diffusers' UNet2DModel, their preconditioning, and the
-// model file.
+// ADM (DhariwalUNet), the U-ViT of Simple diffusion, diffusers' UNet2DModel,
+// their preconditioning, and the model file.
 //
 // One [Config] describes a network, one [Net.Forward] walks it. The names of
 // parameters and levels are those of EDM's reference implementation (Karras
@@ -19,6 +19,7 @@
 // A [Model] is what a file holds: the network, its preconditioning, class
 // names and how it was trained, in one .safetensors file.
 //
-// Start at net.go; block.go holds the residual block, init.go the initial
+// Start at net.go; block.go holds the residual block, uvit.go the transformer
+// block, layout.go which blocks and skips there are, init.go the initial
 // weights.
 package unet

@@ -259,6 +259,17 @@ func TestNetworkGradient(t *testing.T) {
 		"one channel":   small(func(c *Config) { c.ModelChannels, c.InChannels, c.OutChannels = 1, 1, 1 }),
 		"37 channels":   small(func(c *Config) { c.ModelChannels, c.ChannelMult = 37, []int{1} }),
 		"learned sigma": small(func(c *Config) { c.OutChannels = 4 }),
+		"uvit":          small(func(c *Config) { smallUViT(c) }),
+		"uvit, learned places": small(func(c *Config) {
+			smallUViT(c)
+			c.UViT.Positions, c.AttnResolutions, c.FirstOp, c.PatchSize, c.Resolution = LearnedPositions, []int{8}, FirstWavelet, 2, 16
+		}),
+		"uvit, one level": small(func(c *Config) {
+			smallUViT(c)
+			c.ChannelMult, c.FirstOp, c.PatchSize = []int{2}, FirstWavelet, 4
+		}),
+		"blocks by level": small(func(c *Config) { c.EncoderBlocks, c.DecoderBlocks, c.MiddleBlocks = []int{1, 3}, []int{3, 2}, 3 }),
+		"skip per level":  small(func(c *Config) { c.SkipPer, c.MiddleBlocks, c.ModelChannels = SkipPerLevel, 1, 16 }),
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := rand.New(rand.NewPCG(5, 6))
@@ -310,6 +321,13 @@ func TestNetworkGradient(t *testing.T) {
 			}
 		})
 	}
+}
+
+// smallUViT turns a small configuration into one with transformer blocks of two heads.
+func smallUViT(c *Config) {
+	c.ModelType, c.ModelChannels, c.MiddleBlocks = "uvit", 8, 2
+	c.UViT.HeadChannels, c.UViT.MLPRatio = 8, 2
+	*c = c.WithDefaults()
 }
 
 func randn(r *rand.Rand, shape ...int) *tensor.Tensor {

@@ -21,7 +21,7 @@ type Model struct {
 // JSON in the metadata of the model file; unknown fields are refused.
 type Card struct {
 	Config        Config          `json:"config"`
-	Precond       string          `json:"preconditioning"`       // "edm", "v", "eps", "x0", "vp", "ve", "iddpm" or "discrete"
+	Precond       string          `json:"preconditioning"`       // "edm", "edm-v", "v", "eps", "x0", "vp", "ve", "iddpm", "discrete", "consistency" or "score"
 	SigmaData     float64         `json:"sigma_data"`            // EDM only
 	ImageRange    [2]float64      `json:"image_range"`           // what byte 0 and byte 255 become
 	ImageMean     []float64       `json:"image_mean,omitempty"`  // of the training data on that scale, per channel
@@ -31,9 +31,10 @@ type Card struct {
 	License       string          `json:"license,omitempty"`     // of weights and data
 	ImagesTrained int64           `json:"images_trained,omitempty"`
 
-	Discrete  *schedule.Trained `json:"discrete,omitempty"`  // of preconditioning "discrete"
-	Diffusers *DiffusersOrigin  `json:"diffusers,omitempty"` // of a model that came from diffusers
-	Sampling  *Sampling         `json:"sampling,omitempty"`  // how pictures are drawn unless one asks for something else
+	Discrete   *schedule.Trained `json:"discrete,omitempty"`    // of preconditioning "discrete"
+	SigmaRange *[2]float64       `json:"sigma_range,omitempty"` // of "consistency" and "score": the levels that it was trained on
+	Diffusers  *DiffusersOrigin  `json:"diffusers,omitempty"`   // of a model that came from diffusers
+	Sampling   *Sampling         `json:"sampling,omitempty"`    // how pictures are drawn unless one asks for something else
 }
 
 // Sampling is how the pictures of a model are best drawn, spelled as the flags of "diffuse sample".
@@ -49,6 +50,13 @@ type Sampling struct {
 // Preconditioning returns what Precond names.
 func (c Card) Preconditioning() (schedule.Precond, error) {
 	switch {
+	case c.Precond == "consistency" || c.Precond == "score":
+		if r := c.SigmaRange; r == nil || !(r[0] > 0 && r[0] < r[1] && r[1] < 1e6) || !(c.SigmaData > 0) {
+			return schedule.Precond{}, fmt.Errorf("preconditioning %q without its range of noise levels", c.Precond)
+		} else if c.Precond == "score" {
+			return schedule.Score(r[0], r[1]), nil
+		}
+		return schedule.Consistency(c.SigmaRange[0], c.SigmaRange[1], c.SigmaData), nil
 	case c.Precond != "discrete":
 		return schedule.PrecondByName(c.Precond, c.SigmaData)
 	case c.Discrete == nil:

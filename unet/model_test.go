@@ -77,7 +77,7 @@ func TestLoadModelErrors(t *testing.T) {
 		`names 2 classes, the network has 3`: func(f *checkpoint.File) {
 			f.Meta["card"] = strings.Replace(f.Meta["card"], `["a","b","c"]`, `["a","b"]`, 1)
 		},
-		`model_type "dit": want one of ["song" "adm" "unet2d"]`: func(f *checkpoint.File) { f.Meta["card"] = strings.Replace(f.Meta["card"], `"song"`, `"dit"`, 1) },
+		`model_type "dit": want one of ["song" "adm" "unet2d" "uvit"]`: func(f *checkpoint.File) { f.Meta["card"] = strings.Replace(f.Meta["card"], `"song"`, `"dit"`, 1) },
 	} {
 		f, err := tinyModel(t, tinyConfig()).File(checkpoint.F32)
 		if err != nil {
@@ -136,13 +136,27 @@ func TestConfigErrors(t *testing.T) {
 		`model_type "vit"`: func(c *unet.Config) { c.ModelType = "vit" },
 		"in_channels is 0": func(c *unet.Config) { c.InChannels = 0 },
 		"img_resolution is 1099511627776, want 1 to 16384": func(c *unet.Config) { c.Resolution = 1 << 40 },
-		"multiples of 2":             func(c *unet.Config) { c.Resolution = 7 },
-		"multiples of 8 (patch of 4": func(c *unet.Config) { c.Resolution, c.PatchSize = 12, 4 },
-		"channel_mult has 0 levels":  func(c *unet.Config) { c.ChannelMult = nil },
-		"dropout is 1":               func(c *unet.Config) { c.Dropout = 1 },
-		`encoder_type "u"`:           func(c *unet.Config) { c.EncoderType = "u" },
-		"resample_filter has 3 taps": func(c *unet.Config) { c.ResampleFilter = []float32{1, 2, 1} },
-		"adm has positional":         func(c *unet.Config) { c.ModelType, c.EncoderType = "adm", "residual" },
+		"multiples of 2":                                func(c *unet.Config) { c.Resolution = 7 },
+		"multiples of 8 (patch of 4":                    func(c *unet.Config) { c.Resolution, c.PatchSize = 12, 4 },
+		"channel_mult has 0 levels":                     func(c *unet.Config) { c.ChannelMult = nil },
+		"dropout is 1":                                  func(c *unet.Config) { c.Dropout = 1 },
+		`encoder_type "u"`:                              func(c *unet.Config) { c.EncoderType = "u" },
+		"resample_filter has 3 taps":                    func(c *unet.Config) { c.ResampleFilter = []float32{1, 2, 1} },
+		"adm has positional":                            func(c *unet.Config) { c.ModelType, c.EncoderType = "adm", "residual" },
+		"nearest: 96×96 and 104×104":                    func(c *unet.Config) { c.Resolution, c.PatchSize = 100, 4 },
+		"nearest: 8×8":                                  func(c *unet.Config) { c.Resolution, c.PatchSize = 1, 4 },
+		"shrinks by 3":                                  func(c *unet.Config) { c.Resolution, c.FirstOp, c.PatchSize = 12, "wavelet", 3 },
+		"wavelet of 4, 2 levels":                        func(c *unet.Config) { c.Resolution, c.FirstOp, c.PatchSize = 12, "wavelet", 4 },
+		`first_op "fourier"`:                            func(c *unet.Config) { c.FirstOp = "fourier" },
+		"encoder_blocks has 3":                          func(c *unet.Config) { c.EncoderBlocks = []int{1, 2, 3} },
+		"decoder_blocks entry is 0":                     func(c *unet.Config) { c.DecoderBlocks = []int{1, 0} },
+		`skip_per "none"`:                               func(c *unet.Config) { c.SkipPer = "none" },
+		"no block has dropout":                          func(c *unet.Config) { c.DropoutResolution = 2 },
+		`encoder_type "residual" has a skip from every`: func(c *unet.Config) { c.EncoderType, c.SkipPer = "residual", "level" },
+		"uvit options belong":                           func(c *unet.Config) { c.UViT.MLPRatio = 2 },
+		"a uvit without middle_blocks":                  func(c *unet.Config) { c.ModelType = "uvit" },
+		"16 channels do not divide into heads of 64":    func(c *unet.Config) { *c = uvit(*c, 0) },
+		"multiple of 4 channels, not 2":                 func(c *unet.Config) { *c = uvit(*c, 2) },
 	} {
 		c := tinyConfig()
 		spoil(&c)
@@ -171,6 +185,10 @@ func TestBatchAndThreads(t *testing.T) {
 			c.ModelChannels, c.EmbeddingType, c.EncoderType, c.ResampleFilter = 12, "fourier", "residual", []float32{1, 3, 3, 1}
 		},
 		"adm": func(c *unet.Config) { c.ModelType, c.ModelChannels = "adm", 64 }, // 1 and 2 heads
+		"uvit": func(c *unet.Config) {
+			c.ModelType, c.ModelChannels = "uvit", 32
+			*c = c.WithDefaults()
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := tinyConfig()

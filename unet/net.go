@@ -39,20 +39,24 @@ type stage struct {
 	block
 	conv conv
 	norm norm
+
+	transformer *transformer // of a transformerBlock
+	skipless    bool         // encoder: no decoder block joins the result
 }
 
 type stageKind int
 
 const (
-	plainBlock  stageKind = iota // residual block; in the encoder it pushes a skip
-	joinBlock                    // decoder block that pops a skip and concatenates it
-	inputConv                    // first convolution; pushes a skip
-	auxDown                      // encoder "skip": aux = resampled picture
-	auxSkip                      // encoder "skip": x += conv(aux), replaces the last skip
-	auxResidual                  // encoder "residual": x = aux = (x + conv(aux))/√2, replaces the last skip
-	auxUp                        // decoder "skip": output so far, upsampled
-	resample                     // convolution that changes the size; in the encoder it pushes a skip
-	auxOut                       // norm, SiLU, convolution: (part of) the output
+	plainBlock       stageKind = iota // residual block
+	joinBlock                         // decoder block that pops a skip and concatenates it
+	inputConv                         // first convolution
+	auxDown                           // encoder "skip": aux = resampled picture
+	auxSkip                           // encoder "skip": x += conv(aux), replaces the last skip
+	auxResidual                       // encoder "residual": x = aux = (x + conv(aux))/√2, replaces the last skip
+	auxUp                             // decoder "skip": output so far, upsampled
+	resample                          // convolution that changes the size
+	auxOut                            // norm, SiLU, convolution: (part of) the output
+	transformerBlock                  // between encoder and decoder of a U-ViT
 )
 
 // Inputs are the conditions of a forward pass besides the noise level.
@@ -63,9 +67,21 @@ type Inputs struct {
 	Dropout      []*rand.Rand   // one generator per image switches dropout on
 	Sigma        []float64      // noise levels for a [SkipRule]; [Denoiser] fills them in, nil = 0
 
+	// CheckpointBlocks makes a tape keep the results of blocks only, and compute what is inside them again in the backward
+	// pass (see [tensor.Checkpoint]): much less memory for about a third more time, and the same gradients.
+	CheckpointBlocks bool
+
 	// OnJoin, if set, is called before each concatenation, deepest first, with the
 	// decoder's features and the skip as the encoder made it. It must keep neither.
 	OnJoin func(i int, decoder, skip *tensor.Tensor)
+}
+
+// block runs f, one stage of the network, as a checkpoint if that is asked for.
+func (in *Inputs) block(t *tensor.Tape, f func(t *tensor.Tape) *tensor.Tensor) *tensor.Tensor {
+	if in.CheckpointBlocks {
+		return tensor.Checkpoint(t, f)
+	}
+	return f(t)
 }
 
 // Params yields every trained parameter in a fixed order (that of EDM's
@@ -98,14 +114,14 @@ func (n *Net) Forward(t *tensor.Tape, x *tensor.Tensor, cnoise []float32, in Inp
 		x = centred(t, x)
 	}
 	if n.PatchSize > 1 {
-		x = tensor.SpaceToDepth(t, x, n.PatchSize)
+		x = n.shrink(t, x)
 	}
 	h, skips := n.encode(t, x, emb, in)
 	y := n.decode(t, h, skips, emb, n.skipTuning(len(cnoise), in), in)
 	tensor.Recycle(t, emb)
 	if n.PatchSize > 1 {
 		tensor.Recycle(t, x)
-		z := tensor.DepthToSpace(t, y, n.PatchSize)
+		z := n.grow(t, y)
 		tensor.Recycle(t, y)
 		y = z
 	}
@@ -171,6 +187,16 @@ func (n *Net) labels(batch int, in Inputs, gain float64) *tensor.Tensor {
 // encode returns the deepest activation and the skips, finest first.
 func (n *Net) encode(t *tensor.Tape, x, emb *tensor.Tensor, in Inputs) (h *tensor.Tensor, skips []*tensor.Tensor) {
 	h, aux := x, x
+	kept := true // h is x or a skip
+	next := func(y *tensor.Tensor, keep bool) {
+		if !kept {
+			tensor.Recycle(t, h)
+		}
+		h, kept = y, keep
+		if keep {
+			skips = append(skips, y)
+		}
+	}
 	replace := func(y *tensor.Tensor) {
 		tensor.Recycle(t, h)
 		h = y
@@ -186,11 +212,10 @@ func (n *Net) encode(t *tensor.Tape, x, emb *tensor.Tensor, in Inputs) (h *tenso
 			replace(tensor.Add(t, h, s.conv.forward(t, aux), math.Sqrt2/2, math.Sqrt2/2))
 			aux = h
 		case inputConv, resample:
-			h = s.conv.forward(t, h)
-			skips = append(skips, h)
+			next(s.conv.forward(t, h), !s.skipless)
 		default:
-			h = s.block.forward(t, h, h, emb, in)
-			skips = append(skips, h)
+			x := h
+			next(in.block(t, func(t *tensor.Tape) *tensor.Tensor { return s.block.forward(t, x, x, emb, in) }), !s.skipless)
 		}
 	}
 	return h, skips
@@ -200,7 +225,7 @@ func (n *Net) encode(t *tensor.Tape, x, emb *tensor.Tensor, in Inputs) (h *tenso
 // concatenation does; nil is the plain network.
 func (n *Net) decode(t *tensor.Tape, h *tensor.Tensor, skips []*tensor.Tensor, emb *tensor.Tensor, tuning [][]skiptune.Join, in Inputs) *tensor.Tensor {
 	var aux *tensor.Tensor
-	shared := true // h is also the deepest skip
+	shared := len(skips) > 0 && skips[len(skips)-1] == h // h is also the deepest skip
 	next := func(y *tensor.Tensor) {
 		if !shared {
 			tensor.Recycle(t, h)
@@ -213,9 +238,13 @@ func (n *Net) decode(t *tensor.Tape, h *tensor.Tensor, skips []*tensor.Tensor, e
 		case auxUp:
 			aux = s.conv.forward(t, aux)
 		case auxOut:
-			z := s.norm.forward(t, h, nil, nil, true)
-			y := s.conv.forward(t, z)
-			tensor.Recycle(t, z)
+			x := h
+			y := in.block(t, func(t *tensor.Tape) *tensor.Tensor {
+				z := s.norm.forward(t, x, nil, nil, true)
+				y := s.conv.forward(t, z)
+				tensor.Recycle(t, z)
+				return y
+			})
 			if aux != nil {
 				y = tensor.Add(t, y, aux, 1, 1)
 			}
@@ -226,18 +255,29 @@ func (n *Net) decode(t *tensor.Tape, h *tensor.Tensor, skips []*tensor.Tensor, e
 			if in.OnJoin != nil {
 				in.OnJoin(joined, h, skip)
 			}
-			x, short := join(t, h, skip, tuning, joined)
+			k, u, last := joined, h, shared
 			joined++
-			next(x)
-			tensor.Recycle(t, skip)
-			next(s.block.forward(t, x, short, emb, in))
-			if short != x {
-				tensor.Recycle(t, short)
-			}
+			h, shared = in.block(t, func(t *tensor.Tape) *tensor.Tensor {
+				x, short := join(t, u, skip, tuning, k)
+				if !last {
+					tensor.Recycle(t, u)
+				}
+				tensor.Recycle(t, skip)
+				y := s.block.forward(t, x, short, emb, in)
+				tensor.Recycle(t, x)
+				if short != x {
+					tensor.Recycle(t, short)
+				}
+				return y
+			}), false
 		case resample:
 			next(s.conv.forward(t, h))
+		case transformerBlock:
+			x := h
+			next(in.block(t, func(t *tensor.Tape) *tensor.Tensor { return s.transformer.forward(t, x, emb, in) }))
 		default:
-			next(s.block.forward(t, h, h, emb, in))
+			x := h
+			next(in.block(t, func(t *tensor.Tape) *tensor.Tensor { return s.block.forward(t, x, x, emb, in) }))
 		}
 	}
 	tensor.Recycle(t, h)

@@ -37,9 +37,18 @@ var schedulerClass = regexp.MustCompile(`"_class_name"\s*:\s*"(\w+)"`)
 func (m *Model) makeScheduler() (map[string]any, error) {
 	trained := m.Discrete
 	switch m.Precond {
-	case "edm":
+	case "consistency":
+		return map[string]any{"_class_name": "CMStochasticIterativeScheduler", "sigma_min": m.SigmaRange[0], "sigma_max": m.SigmaRange[1],
+			"sigma_data": m.SigmaData, "num_train_timesteps": 40, "rho": 7.0, "s_noise": 1.0, "clip_denoised": true}, nil
+	case "score":
+		return map[string]any{"_class_name": "ScoreSdeVeScheduler", "sigma_min": m.SigmaRange[0], "sigma_max": m.SigmaRange[1]}, nil
+	case "edm", "edm-v":
+		prediction := "epsilon"
+		if m.Precond == "edm-v" {
+			prediction = "v_prediction"
+		}
 		return map[string]any{"_class_name": "EDMEulerScheduler", "sigma_min": 0.002, "sigma_max": 80.0, "sigma_data": m.SigmaData,
-			"sigma_schedule": "karras", "rho": 7.0, "num_train_timesteps": 1000, "prediction_type": "epsilon", "final_sigmas_type": "zero"}, nil
+			"sigma_schedule": "karras", "rho": 7.0, "num_train_timesteps": 1000, "prediction_type": prediction, "final_sigmas_type": "zero"}, nil
 	case "iddpm": // its levels are those of the capped cosine
 		d := schedule.DefaultTrained()
 		d.BetaSchedule, trained = "squaredcos_cap_v2", &d
@@ -49,7 +58,8 @@ func (m *Model) makeScheduler() (map[string]any, error) {
 	}
 	c := map[string]any{"_class_name": "DDIMScheduler", "clip_sample": false,
 		"num_train_timesteps": trained.NumTrainTimesteps, "beta_start": trained.BetaStart, "beta_end": trained.BetaEnd,
-		"beta_schedule": trained.BetaSchedule, "trained_betas": nil, "prediction_type": trained.PredictionType}
+		"beta_schedule": trained.BetaSchedule, "trained_betas": nil, "prediction_type": trained.PredictionType,
+		"rescale_betas_zero_snr": trained.ZeroSNR}
 	if len(trained.TrainedBetas) > 0 {
 		c["trained_betas"], c["num_train_timesteps"] = trained.TrainedBetas, len(trained.TrainedBetas)
 	}
@@ -68,6 +78,8 @@ func pipelineFor(scheduler string, classes int) string {
 	switch {
 	case classes > 0 || scales:
 		return "ConsistencyModelPipeline"
+	case scheduler == "ScoreSdeVeScheduler":
+		return "ScoreSdeVePipeline"
 	case scheduler == "DDIMScheduler":
 		return "DDIMPipeline"
 	}

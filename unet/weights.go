@@ -49,6 +49,20 @@ func (n *Net) Import(files map[string]*checkpoint.Tensor) error {
 	return nil
 }
 
+// NotFinite counts the weights that are infinite or no numbers, with which nothing can be computed, and names the first tensor that has any.
+func (n *Net) NotFinite() (values int, first string) {
+	for _, p := range n.stored() {
+		for _, v := range p.Data {
+			if v-v != 0 {
+				if values++; first == "" {
+					first = p.name
+				}
+			}
+		}
+	}
+	return values, first
+}
+
 // stored returns the parameters and the Fourier frequencies.
 func (n *Net) stored() []param {
 	if n.freqs == nil {

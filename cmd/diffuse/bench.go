@@ -21,6 +21,8 @@ type benchOptions struct {
 	config string
 	filter string
 	time   time.Duration
+
+	checkpointBlocks bool
 }
 
 func benchCommand(u *ui) *cobra.Command {
@@ -63,6 +65,7 @@ occurs.
 	c.Flags().StringVar(&o.config, "config", "", "architecture to measure in place of a model: "+strings.Join(sortedKeys(benchConfigs()), ", "))
 	c.Flags().StringVar(&o.filter, "filter", "", "only benchmarks whose names match this regular expression (the peak is always measured)")
 	c.Flags().DurationVar(&o.time, "time", o.time, "least time for each benchmark")
+	c.Flags().BoolVar(&o.checkpointBlocks, "checkpoint-blocks", false, "training as train --checkpoint-blocks does it, with microbatches of 4 pictures")
 	c.AddCommand(benchSamplersCommand(u))
 	return c
 }
@@ -80,6 +83,7 @@ func runBench(ctx context.Context, u *ui, o benchOptions) error {
 		return err
 	}
 	b := &bencher{ctx: ctx, u: u, filter: filter, time: o.time}
+	subject.CheckpointBlocks = o.checkpointBlocks
 	return b.run(subject)
 }
 

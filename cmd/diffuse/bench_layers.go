@@ -75,6 +75,7 @@ func layersOf(n *unet.Net) (list []benchLayer, count map[benchLayer]int) {
 		}
 		count[l]++
 	}
+	heads := n.Heads()
 	for name, w := range n.Params() {
 		side := n.Resolution / n.PatchSize
 		if m := levelName.FindStringSubmatch(name); m != nil {
@@ -90,13 +91,8 @@ func layersOf(n *unet.Net) (list []benchLayer, count map[benchLayer]int) {
 			}
 			add(l)
 			if strings.HasSuffix(name, ".qkv.weight") {
-				heads := 1
-				if u := n.UNet2D; n.ModelType == "adm" {
-					heads = s[2] / 64
-				} else if u != nil && u.HeadChannels > 0 {
-					heads = s[3] / 3 / u.HeadChannels
-				}
-				add(benchLayer{op: "attention", side: side, in: s[3], out: s[3] / 3, heads: heads})
+				stage, _ := stageOf(name)
+				add(benchLayer{op: "attention", side: side, in: s[3], out: s[3] / 3, heads: heads[stage]})
 			}
 		}
 	}

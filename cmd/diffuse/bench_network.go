@@ -19,8 +19,7 @@ const trainBatch = 16
 func (b *bencher) networks(m benchedModel) {
 	r := rand.New(rand.NewPCG(2, 0))
 	h, w := m.Size()
-	ph, pw := m.PictureSize()
-	flop := networkCost(m.Net).GFLOP * 1e9 * float64(h*w) / float64(ph*pw)
+	flop := networkCost(m.Net, h, w).GFLOP * 1e9
 	evaluate := func(batch int) func() {
 		x, sigma := normals(r, batch, h, w, m.InChannels), make([]float64, batch)
 		in := unet.Inputs{}
@@ -60,7 +59,10 @@ func (b *bencher) training(m benchedModel) {
 		return
 	}
 	o := train.DefaultOptions()
-	o.Batch, o.Microbatch = trainBatch, max(1, trainBatch/b.threads())
+	o.Batch, o.Microbatch, o.CheckpointBlocks = trainBatch, max(1, trainBatch/b.threads()), m.CheckpointBlocks
+	if o.CheckpointBlocks { // one pass after the other, on all processors
+		o.Microbatch = 4
+	}
 	ema := m.Denoiser
 	ema.Net = average
 	trainer, err := train.NewTrainer(o, trainee{Denoiser: m.Denoiser}, trainee{Denoiser: ema}, noisePictures{m})
@@ -74,8 +76,7 @@ func (b *bencher) training(m benchedModel) {
 		}
 	})
 	h, w := m.Size()
-	ph, pw := m.PictureSize()
-	flop := 3 * trainBatch * networkCost(m.Net).GFLOP * 1e9 * float64(h*w) / float64(ph*pw)
+	flop := 3 * trainBatch * networkCost(m.Net, h, w).GFLOP * 1e9
 	b.report(name, t, append(b.work(flop, t), figure{trainBatch / t.wall, "images/s"}, figure{peakMemory() / 1e6, "peak-MB"})...)
 }
 

@@ -238,7 +238,7 @@ func runSweep(ctx context.Context, u *ui, o *sweepOptions, modelArg string, cell
 
 // newSweep opens everything, plans every cell, and refuses what can be refused.
 func newSweep(u *ui, o *sweepOptions, modelArg string, cells []sweepCell) (*sweep, error) {
-	m, err := openModel(modelArg)
+	m, err := u.openModel(modelArg)
 	if err != nil {
 		return nil, err
 	}

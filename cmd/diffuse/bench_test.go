@@ -49,14 +49,14 @@ func toyNet(t *testing.T, kind string) *unet.Net {
 
 // TestBenchLayers: the layers of a network, as often as they occur, are all of its arithmetic.
 func TestBenchLayers(t *testing.T) {
-	for _, kind := range []string{"song", "adm"} {
+	for _, kind := range []string{"song", "adm", "uvit"} {
 		net := toyNet(t, kind)
 		list, count := layersOf(net)
 		var flop float64
 		for _, l := range list {
 			flop += l.flop() * float64(count[l])
 		}
-		if want := networkCost(net).GFLOP * 1e9; !(math.Abs(flop-want) < 1e-9*want) {
+		if want := networkCost(net, net.Resolution, net.Resolution).GFLOP * 1e9; !(math.Abs(flop-want) < 1e-9*want) {
 			t.Errorf("%s: layers of %g flop, network of %g", kind, flop, want)
 		}
 	}
@@ -125,7 +125,7 @@ func TestBenchLines(t *testing.T) {
 			}
 		}
 	}
-	n, f := all["Network/batch=4"], networkCost(toyNet(t, "song")).GFLOP
+	n, f := all["Network/batch=4"], networkCost(toyNet(t, "song"), 8, 8).GFLOP
 	if got, want := n["GFLOP/s"], n["images/s"]*f; !(math.Abs(got-want) < 1e-3*want) {
 		t.Errorf("%g GFLOP/s at %g images/s of %g GFLOP", got, n["images/s"], f)
 	}

@@ -88,10 +88,10 @@ func TestTrainClassifier(t *testing.T) {
 		t.Errorf("%q knows %.2f of the pictures", c.Title, c.Accuracy)
 	}
 	tooFew := append(args[:len(args):len(args)], "--batch", "129")
-	if err := run(context.Background(), tooFew, io.Discard, io.Discard); report(io.Discard, err) != 2 {
+	if err := run(context.Background(), tooFew, io.Discard, io.Discard); complain(io.Discard, err) != 2 {
 		t.Errorf("a batch of 129 from 128 pictures, which is no step at all: %v", err)
 	}
-	if err := run(context.Background(), args[:3], io.Discard, io.Discard); report(io.Discard, err) != 2 {
+	if err := run(context.Background(), args[:3], io.Discard, io.Discard); complain(io.Discard, err) != 2 {
 		t.Errorf("without --out: %v", err)
 	}
 }

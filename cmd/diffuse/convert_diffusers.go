@@ -13,7 +13,7 @@ func exportDiffusers(u *ui, in, out string, d checkpoint.DType) error {
 	if err := checkOutput("OUT", filepath.Clean(out)+".new"); err != nil { // made beside, then renamed
 		return err
 	}
-	m, err := openModel(in)
+	m, err := u.openModel(in)
 	if err != nil {
 		return err
 	}

@@ -20,6 +20,14 @@ type distillOptions struct {
 	out          string
 	resume, list bool
 	dryRun       bool
+	jobs         string
+}
+
+// A distillResult is what a distillation has come to.
+type distillResult struct {
+	images   int64
+	distance float64 // the lowest measured, 0 if none was
+	before   bool    // the run was complete before
 }
 
 func distillCommand(u *ui) *cobra.Command {
@@ -45,15 +53,33 @@ once and kept as teacher.npz in RUN. best.safetensors is the student with the lo
 so far. A distance of --collapse times the best takes the best state back
 and halves the learning rates.
 
+--jobs does a list of distillations in turn: a job that fails does not stop those
+after it, a finished one is passed over, and a table closes the list.
+
 Settings come from the defaults (SiD's for CIFAR-10), then what the teacher says
 about its training (sigma-data, p-mean, p-std), then the preset, then flags.`,
 		Example: `  diffuse distill --teacher fashion-teacher --preset fashion-student --out runs/student
   diffuse distill --teacher runs/photos --out runs/photos-1step --eval-ref teacher --duration 2M
   diffuse distill --resume --out runs/student
+  diffuse distill --jobs alphas.yaml
   diffuse sample runs/student`,
 		Args: between(0, 0, "flags only"),
 		RunE: func(c *cobra.Command, _ []string) error {
-			return runDistill(c.Context(), u, o, c.Flags())
+			if o.jobs != "" {
+				var others []string
+				own := c.NonInheritedFlags()
+				c.Flags().Visit(func(f *pflag.Flag) {
+					if f.Name != "jobs" && own.Lookup(f.Name) != nil {
+						others = append(others, f.Name)
+					}
+				})
+				if err := conflicts(c.Flags(), "jobs", others...); err != nil {
+					return withHint(err, "settings of jobs stand in their list")
+				}
+				return runJobs(c.Context(), u, o.jobs)
+			}
+			_, err := runDistill(c.Context(), u, o, c.Flags())
+			return err
 		},
 	}
 	f := c.Flags()
@@ -62,6 +88,7 @@ about its training (sigma-data, p-mean, p-std), then the preset, then flags.`,
 		f.BoolVar(&o.resume, "resume", false, "go on with the run in --out, or start it if there is none")
 		f.StringVar(&o.preset, "preset", "", "start from settings by name: "+strings.Join(distillPresetNames(), ", "))
 		f.BoolVar(&o.list, "list-presets", false, "print the presets and stop")
+		f.StringVar(&o.jobs, "jobs", "", "`FILE` with a list of distillations, JSON lines or YAML, whose fields are named as these flags: all are done in turn")
 		f.BoolVar(&o.dryRun, "dry-run", false, "print the complete settings and what memory they need, and stop")
 	})
 	shown.bind(f)
@@ -70,26 +97,27 @@ about its training (sigma-data, p-mean, p-std), then the preset, then flags.`,
 	return c
 }
 
-func runDistill(ctx context.Context, u *ui, o distillOptions, typed *pflag.FlagSet) error {
+// runDistill makes one distillation, or what else the flags ask for.
+func runDistill(ctx context.Context, u *ui, o distillOptions, typed *pflag.FlagSet) (r distillResult, err error) {
 	if o.list {
-		return listDistillPresets(u)
+		return r, listDistillPresets(u)
 	}
 	if o.out == "" {
-		return withHint(usagef("distill needs --out"), "diffuse distill --teacher MODEL --out RUN")
+		return r, withHint(usagef("distill needs --out"), "diffuse distill --teacher MODEL --out RUN")
 	}
 	resuming, err := o.existing()
 	if err != nil {
-		return err
+		return r, err
 	}
 	s, teacher, err := o.settings(typed, resuming)
 	if err != nil {
-		return err
+		return r, err
 	}
 	if err := s.Options.Validate(); err != nil {
-		return usageError{err}
+		return r, usageError{err}
 	}
 	if o.dryRun {
-		return s.describe(u, teacher)
+		return r, s.describe(u, teacher)
 	}
 	return distillRun(ctx, u, o.out, s, teacher, resuming)
 }
@@ -116,10 +144,10 @@ func (o *distillOptions) existing() (bool, error) {
 }
 
 // distillRun distils with complete settings.
-func distillRun(ctx context.Context, u *ui, dir string, s *distillSettings, teacher *model, resuming bool) error {
+func distillRun(ctx context.Context, u *ui, dir string, s *distillSettings, teacher *model, resuming bool) (r distillResult, err error) {
 	generator, err := s.generator(teacher)
 	if err != nil {
-		return err
+		return r, err
 	}
 	w := &distillWatcher{u: u, settings: s, teacher: teacher, ema: generator.Clone()}
 	wrap := w.wrap
@@ -135,7 +163,7 @@ func distillRun(ctx context.Context, u *ui, dir string, s *distillSettings, teac
 		job.Evaluate, job.EvaluateTicks, job.Evaluation = w.evaluate, s.evaluateTicks(), s.Eval.stored()
 		if s.Eval.Ref != teacherPictures { // those come into the run's folder, once there is one
 			if err := w.newEvaluator(ctx, s.Eval.Ref, dir); err != nil {
-				return fmt.Errorf("evaluation: %w", err)
+				return r, fmt.Errorf("evaluation: %w", err)
 			}
 		}
 	}
@@ -145,11 +173,13 @@ func distillRun(ctx context.Context, u *ui, dir string, s *distillSettings, teac
 	}
 	run, err := begin(dir, job)
 	if err != nil {
-		return err
+		return r, err
 	}
 	defer run.Close()
+	defer func() { r.images, r.distance = run.Images, run.Best() }()
 	if run.Images >= s.Options.Duration && !run.Owes() {
-		return w.already(dir, run.Images)
+		r.before = true
+		return r, w.already(dir, run.Images)
 	}
 	if s.Eval.on() && w.v == nil {
 		ref, err := w.drawReference(ctx, dir)
@@ -157,7 +187,7 @@ func distillRun(ctx context.Context, u *ui, dir string, s *distillSettings, teac
 			err = w.newEvaluator(ctx, ref, dir)
 		}
 		if err != nil {
-			return fmt.Errorf("evaluation: %w", err)
+			return r, fmt.Errorf("evaluation: %w", err)
 		}
 	}
 	w.bar = u.progress("distilling", "images", float64(run.Images), float64(s.Options.Duration))
@@ -168,10 +198,10 @@ func distillRun(ctx context.Context, u *ui, dir string, s *distillSettings, teac
 		if err := w.snapshot(train.Tick{Dir: dir, Stats: train.Stats{Images: run.Images}}); err != nil {
 			u.warn("no snapshot: %v", err)
 		}
-		return withHint(fmt.Errorf("%w: %w", errInterrupted, err), "go on with: diffuse distill --resume --out %s", dir)
+		return r, withHint(fmt.Errorf("%w: %w", errInterrupted, err), "go on with: diffuse distill --resume --out %s", dir)
 	}
 	if err != nil {
-		return err
+		return r, err
 	}
-	return w.conclude(dir, run.Images)
+	return r, w.conclude(dir, run.Images)
 }

@@ -315,7 +315,7 @@ type distillPlan struct {
 // describe prints the settings and the memory they need: weights of four networks, the moments of two Adams, one gradient of both per microbatch, and
 // the activations of the microbatches that run at once: one network in training beside two that are differentiated for their input.
 func (s *distillSettings) describe(u *ui, teacher *model) error {
-	cost := networkCost(teacher.net.Net)
+	cost := networkCost(teacher.net.Net, teacher.height, teacher.width)
 	o := s.Options
 	micro := o.Microbatch
 	if micro == 0 {

@@ -167,7 +167,7 @@ func (o *evalOptions) open(u *ui, f *pflag.FlagSet, arg string) (pictureSet, err
 	if f.Changed("split") {
 		return nil, usagef("--split: SAMPLES is a model, which has no parts")
 	}
-	m, err := openModel(arg)
+	m, err := u.openModel(arg)
 	if err != nil {
 		return nil, err
 	}

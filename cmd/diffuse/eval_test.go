@@ -222,7 +222,7 @@ func TestEvalInterrupted(t *testing.T) {
 	for _, args := range [][]string{{"--ref", npz}, {"--make-ref", stats}} {
 		var out bytes.Buffer
 		err := run(ctx, append([]string{"eval", npz}, args...), &out, io.Discard)
-		if code := report(io.Discard, err); code != 130 || out.Len() > 0 {
+		if code := complain(io.Discard, err); code != 130 || out.Len() > 0 {
 			t.Errorf("%v: exit code %d (%v), results %q", args, code, err, &out)
 		}
 	}

@@ -73,7 +73,7 @@ func runForward(ctx context.Context, u *ui, o forwardOptions, modelArg string) e
 	case o.batch < 1:
 		return usagef("--batch is %d, want 1 or more", o.batch)
 	}
-	m, err := openModel(modelArg)
+	m, err := u.openModel(modelArg)
 	if err != nil {
 		return err
 	}

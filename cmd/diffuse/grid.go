@@ -14,6 +14,7 @@ import (
 // gridOptions choose the noise levels of a run. They are shared by the commands that sample and the one that prints.
 type gridOptions struct {
 	schedule           string
+	size               float64 // of the pictures, by which a schedule may be shifted; 0 = unknown
 	steps              int
 	sigmaMin, sigmaMax float64
 	minGiven, maxGiven bool // an end that the user gave beats the schedule's own, any other gives way to it
@@ -90,7 +91,7 @@ func (g gridOptions) build(p schedule.Precond) (sigmas, timesteps []float64, err
 	if g.steps < 1 || g.steps > maxSteps {
 		return nil, nil, usagef("--steps is %d, want 1 to %d", g.steps, maxSteps)
 	}
-	s, err := schedule.Lookup(g.schedule)
+	s, err := schedule.LookupAt(g.schedule, g.size)
 	if err != nil {
 		return nil, nil, usageError{err}
 	}
@@ -124,7 +125,7 @@ func (g gridOptions) build(p schedule.Precond) (sigmas, timesteps []float64, err
 
 // atTimesteps reads --timesteps and finds their levels.
 func (g gridOptions) atTimesteps() (sigmas, timesteps []float64, err error) {
-	s, err := schedule.Lookup(g.schedule)
+	s, err := schedule.LookupAt(g.schedule, g.size)
 	if err != nil {
 		return nil, nil, usageError{err}
 	}

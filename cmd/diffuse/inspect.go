@@ -16,6 +16,7 @@ import (
 
 	"diffuse/checkpoint"
 	"diffuse/dataset"
+	"diffuse/distill"
 	"diffuse/imageio"
 	"diffuse/sampler"
 	"diffuse/train"
@@ -162,10 +163,19 @@ func inspectFolder(dir string) (*finding, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return inspectData(dir)
 	}
-	if err != nil {
-		return nil, err
+	if err == nil {
+		return inspectRun(dir, "training run", o, setup)
 	}
-	f := &finding{Kind: "training run"}
+	distilled, setup, _, e := distill.ReadOptions(dir)
+	if e == nil {
+		return inspectRun(dir, "distillation run", distilled, setup)
+	}
+	return nil, err
+}
+
+// inspectRun describes the folder of a run by its settings, its newest model and its last line of statistics.
+func inspectRun(dir, kind string, o any, setup json.RawMessage) (*finding, error) {
+	f := &finding{Kind: kind}
 	f.fact("options", "%s", compact(o))
 	f.fact("setup", "%s", compact(setup))
 	value := map[string]any{"options": o, "setup": setup}

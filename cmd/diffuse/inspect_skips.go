@@ -26,7 +26,7 @@ const (
 
 // inspectSkips tabulates ‖skip‖/‖decoder‖ at every concatenation of a model (Skip-Tuning, arXiv 2402.15170, section 3).
 func inspectSkips(ctx context.Context, u *ui, arg string) (*finding, error) {
-	m, err := openModel(arg)
+	m, err := u.openModel(arg)
 	if err != nil {
 		return nil, err
 	}

@@ -120,7 +120,7 @@ type invertedPicture struct {
 }
 
 func runInvert(ctx context.Context, u *ui, o invertOptions, modelArg string) error {
-	m, err := openModel(modelArg)
+	m, err := u.openModel(modelArg)
 	if err != nil {
 		return err
 	}

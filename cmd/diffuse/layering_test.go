@@ -18,7 +18,7 @@ var layers = map[string]struct {
 	testsOnly     bool // no program may import it
 }{
 	"cmd/diffuse": {
-		ours:    []string{"checkpoint", "dataset", "distill", "imageio", "internal/kernel", "metric", "sampler", "schedule", "skiptune", "tensor", "train", "unet", "zoo"},
+		ours:    []string{"checkpoint", "dataset", "distill", "imageio", "internal/kernel", "metric", "report", "sampler", "schedule", "skiptune", "tensor", "train", "unet", "zoo"},
 		foreign: []string{"github.com/schollz/progressbar/v3", "github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term", "gonum.org/v1/plot"},
 	},
 	"bench/sanity":    {ours: []string{"checkpoint", "dataset", "imageio", "sampler"}},
@@ -32,6 +32,7 @@ var layers = map[string]struct {
 	"tensor":          {ours: []string{"internal/kernel"}},
 	"internal/golden": {ours: []string{"checkpoint"}, testsOnly: true},
 	"internal/kernel": {foreign: []string{"golang.org/x/sys"}},
+	"report":          {},
 	"sampler":         {foreign: []string{"gonum.org/v1/gonum"}},
 	"schedule":        {foreign: []string{"gonum.org/v1/gonum"}},
 	"skiptune":        {},

@@ -34,10 +34,10 @@ func mainCode() int {
 	defer stop()
 	context.AfterFunc(ctx, stop)
 	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	return report(os.Stderr, err)
+	return complain(os.Stderr, err)
 }
 
-// run executes one command line. Errors are returned, not printed: report does that.
+// run executes one command line. Errors are returned, not printed: complain does that.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	threads := runtime.GOMAXPROCS(0)
 	defer runtime.GOMAXPROCS(threads)
@@ -105,6 +105,7 @@ program and writes them to diffuse.png.`,
 		convertCommand(u),
 		scheduleCommand(u),
 		classifierCommand(u),
+		reportCommand(u),
 		benchCommand(u),
 		versionCommand(u),
 		completionCommand(u),

@@ -26,20 +26,22 @@ import (
 
 // A model is anything that can denoise: a network from a file, a run folder or the zoo, or an analytic mixture.
 type model struct {
-	path     string // its file, "" if embedded
-	name     string // what pictures' metadata say: a name, never a path
-	sha      string // first digits of the file's SHA-256
-	channels int
-	height   int
-	width    int
-	labels   int      // number of classes, 0 = unconditional
-	classes  []string // their names; may be empty although labels is not 0
-	low      float64  // the value that byte 0 stands for
-	high     float64  // the value that byte 255 stands for
-	precond  schedule.Precond
-	defaults zoo.Entry   // settings where the user gives none
-	net      *unet.Model // nil for an analytic model
-	gmm      *sampler.GMM
+	path      string // its file, "" if embedded
+	name      string // what pictures' metadata say: a name, never a path
+	sha       string // first digits of the file's SHA-256
+	channels  int
+	height    int
+	width     int
+	labels    int      // number of classes, 0 = unconditional
+	classes   []string // their names; may be empty although labels is not 0
+	low       float64  // the value that byte 0 stands for
+	high      float64  // the value that byte 255 stands for
+	precond   schedule.Precond
+	defaults  zoo.Entry         // settings where the user gives none
+	suited    map[string]string // values of other flags of sample, likewise
+	scheduler string            // the class of diffusers' that these come from, "" for none
+	net       *unet.Model       // nil for an analytic model
+	gmm       *sampler.GMM
 }
 
 // modelHelp explains the MODEL argument in help texts.
@@ -89,6 +91,25 @@ func openModel(arg string) (*model, error) {
 	}
 	m.sha = sum[:12]
 	return m, nil
+}
+
+// openModel is openModel that warns of weights with which nothing can be computed.
+func (u *ui) openModel(arg string) (*model, error) {
+	m, err := openModel(arg)
+	if err == nil {
+		u.warnOfWeights(m)
+	}
+	return m, err
+}
+
+// warnOfWeights counts the weights of a model with which nothing can be computed.
+func (u *ui) warnOfWeights(m *model) {
+	if m.net == nil {
+		return
+	}
+	if n, first := m.net.Net.NotFinite(); n > 0 {
+		u.warn("model %s: %d of its weights are infinite or no numbers, the first in %s; its pictures will be too", m.name, n, first)
+	}
 }
 
 // hintEmbedded adds the names that need no file to an error about one that does not exist.
@@ -148,11 +169,17 @@ func fromNetwork(net *unet.Model) (*model, error) {
 	if s := net.Sampling; s != nil {
 		defaults = zoo.Entry{Sampler: s.Sampler, Steps: s.Steps, SigmaMin: s.SigmaMin, SigmaMax: s.SigmaMax, Rho: s.Rho, Few: s.Few}
 	}
-	return &model{
+	m := &model{
 		channels: c.InChannels, height: size.Height, width: size.Width,
 		labels: c.LabelDim, classes: net.Classes, low: net.ImageRange[0], high: net.ImageRange[1],
 		precond: p, defaults: defaults, net: net,
-	}, nil
+	}
+	s, err := net.Scheduler()
+	if err == nil && net.Diffusers != nil && net.Sampling == nil {
+		m.defaults, m.suited = schedulerSettings(s, m)
+		m.scheduler = s.Class
+	}
+	return m, err
 }
 
 func analyticModel(path string) (*model, error) {

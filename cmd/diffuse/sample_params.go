@@ -24,7 +24,8 @@ var recordedElsewhere = []string{"batch", "seeds", "num", "noise", "interpolate-
 func (p *samplePlan) recordFlags() map[string]string {
 	flags := map[string]string{}
 	for _, f := range p.flags {
-		if !f.Changed || f.Value.String() == f.DefValue || slices.Contains(recordedElsewhere, f.Name) {
+		usual := f.Value.String() == f.DefValue && p.model.suited[f.Name] == ""
+		if !f.Changed || usual || slices.Contains(recordedElsewhere, f.Name) {
 			continue
 		}
 		flags[f.Name] = f.Value.String()

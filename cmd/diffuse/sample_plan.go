@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"diffuse/sampler"
+	"diffuse/schedule"
 )
 
 // A samplePlan is a checked run of "diffuse sample": nothing in it can be refused any more, only fail.
@@ -26,7 +27,7 @@ type samplePlan struct {
 
 // plan resolves the options against a model, outputs included. It reads files but writes none.
 func (o *sampleOptions) plan(u *ui, modelArg string) (*samplePlan, error) {
-	m, err := openModel(modelArg)
+	m, err := u.openModel(modelArg)
 	if err != nil {
 		return nil, err
 	}
@@ -45,12 +46,18 @@ func (o *sampleOptions) plan(u *ui, modelArg string) (*samplePlan, error) {
 
 // planDrawing resolves what is drawn, and how.
 func (o *sampleOptions) planDrawing(u *ui, m *model) (*samplePlan, error) {
+	if err := o.adopt(m); err != nil {
+		return nil, err
+	}
 	p := &samplePlan{drawing: drawing{model: m}, batch: o.batch, outdir: o.outdir, npz: o.npz, trace: o.trace, picture: o.picture, scale: o.scale,
 		animate: o.animate, animateShow: o.animateShow, preview: o.preview, skipExisting: o.skipExisting, noMetadata: o.noMetadata, flags: o.drawing}
 	for _, step := range []func(*samplePlan) error{o.planSolver, o.planSkips, o.planGuidance, o.planThreshold} {
 		if err := step(p); err != nil {
 			return nil, err
 		}
+	}
+	if g := p.guide; g != nil && g.model != nil {
+		u.warnOfWeights(g.model)
 	}
 	if err := o.planPictures(u, p); err != nil {
 		return nil, err
@@ -65,6 +72,7 @@ func (o *sampleOptions) planDrawing(u *ui, m *model) (*samplePlan, error) {
 // planSolver chooses sampler, noise levels and solver options: the user's, else the model's.
 func (o *sampleOptions) planSolver(p *samplePlan) error {
 	d, g := p.model.defaults, o.grid
+	g.size = schedule.Side(p.model.height, p.model.width)
 	name := d.Sampler
 	if o.given("sampler") {
 		name = o.sampler

@@ -306,6 +306,9 @@ func (p *samplePlan) announce(u *ui) error {
 	} else {
 		say("sampler", "%s, %d steps, %d network evaluations per picture (NFE)", r.Sampler, r.Steps, r.NFE)
 	}
+	if text := p.model.bringsText(); text != "" {
+		say("suited", "%s", text)
+	}
 	say("sigmas", "%s", formatFloats(r.Sigmas))
 	if p.sampler.OwnLevels && r.Adaptive == nil {
 		say("levels", "%s", formatFloats(p.levels))

@@ -24,6 +24,7 @@ type trainOptions struct {
 	preset, network string
 	data, out       string
 	transfer        string
+	lrFind          string
 	resume, list    bool
 	allowChange     bool
 	tensorboard     bool
@@ -41,10 +42,11 @@ file (arr_0, and arr_1 for classes), or a folder of pictures whose sub-folders a
 classes.
 
 RUN becomes the folder of the run: options.json, log.txt, stats.jsonl (a line a
-tick), pictures-*.png (what the averaged weights draw), snapshot-*.safetensors
-(models to sample from) and checkpoint.safetensors. An existing run is only
-touched with --resume, which continues it with the settings it has and ends with
-the same bytes as a run that was never stopped; where there is no run yet,
+tick), sessions.jsonl (which program on what machine), pictures-*.png (what the
+averaged weights draw), snapshot-*.safetensors (models to sample from) and
+checkpoint.safetensors; "diffuse report RUN" makes a page of it. An existing run is
+only touched with --resume, which continues it with the settings it has and ends
+with the same bytes as a run that was never stopped; where there is no run yet,
 --resume starts one. Ctrl-C writes a checkpoint first.
 
 With --val-fraction or --val-data the loss of the averaged weights on pictures that
@@ -58,6 +60,7 @@ numbers go to metrics.jsonl and the log. The training does not depend on it:
 
 Settings come from the defaults, then the preset, then flags.`,
 		Example: `  diffuse train --preset fashion --data /usr/share/datasets/fashion-mnist --out runs/fashion
+  diffuse train --data photos --resolution 32 --lr-find rates.svg
   diffuse train --data photos --resolution 32 --out runs/photos --duration 2M
   diffuse train --data photos --out runs/photos --eval-ref training --eval-every 200k
   diffuse train --data faces --resolution 32 --transfer runs/photos --out runs/faces
@@ -77,8 +80,9 @@ Settings come from the defaults, then the preset, then flags.`,
 	f.StringVar(&o.preset, "preset", "", "start from settings by name: "+strings.Join(presetNames(), ", "))
 	f.BoolVar(&o.list, "list-presets", false, "print the presets and stop")
 	f.StringVar(&o.transfer, "transfer", "", "start from the weights of a `MODEL`, where names and shapes agree")
+	f.StringVar(&o.lrFind, "lr-find", "", "draw the loss over a rising learning rate into `FILE.svg` or .png, suggest a rate, and stop")
 	f.StringVar(&o.network, "network", "", "`FILE.json` with (part of) a network configuration")
-	f.BoolVar(&o.dryRun, "dry-run", false, "print the complete settings as JSON and stop")
+	f.BoolVar(&o.dryRun, "dry-run", false, "print the complete settings and what each level of the network costs, and stop")
 	shown.bind(f)
 	sectionTrain(f)
 	c.RegisterFlagCompletionFunc("transfer", completeModel)
@@ -114,7 +118,10 @@ func runTrain(ctx context.Context, u *ui, o trainOptions, typed *pflag.FlagSet) 
 		return err
 	}
 	if o.dryRun {
-		return u.result(s)
+		return showPlan(u, s)
+	}
+	if o.lrFind != "" {
+		return findRate(ctx, u, o.lrFind, s, data)
 	}
 	return trainRun(ctx, u, o, s, data, held, resuming)
 }
@@ -122,7 +129,9 @@ func runTrain(ctx context.Context, u *ui, o trainOptions, typed *pflag.FlagSet) 
 // wrong collects all that can be said against the settings before the pictures are read.
 func (o *trainOptions) wrong(s *trainSettings, typed *pflag.FlagSet, resuming bool) error {
 	var all []error
-	if o.out == "" {
+	if o.lrFind != "" {
+		all = append(all, checkPlot("lr-find", o.lrFind), conflicts(typed, "lr-find", "resume", "dry-run"))
+	} else if o.out == "" {
 		all = append(all, withHint(usagef("train needs --out"), "diffuse train --data D --out RUN"))
 	}
 	if s.Data == "" {
@@ -136,7 +145,7 @@ func (o *trainOptions) wrong(s *trainSettings, typed *pflag.FlagSet, resuming bo
 	if resuming && o.transfer != "" {
 		all = append(all, usagef("--transfer: the run in %s has weights already", o.out))
 	}
-	all = append(all, s.trainValidation.check(), s.Eval.check(typed), s.checkOptions(typed))
+	all = append(all, conflict(typed, "first-op", "patch-size"), s.trainValidation.check(), s.Eval.check(typed), s.checkOptions(typed))
 	return errors.Join(all...)
 }
 
@@ -189,6 +198,9 @@ func (o *trainOptions) settings(typed *pflag.FlagSet, resuming bool) (*trainSett
 	if typed.Changed("model-type") && !resuming {
 		kind := typed.Lookup("model-type").Value.String()
 		s.Network = unet.DefaultConfig(kind)
+		if kind == "uvit" { // the pictures' size decides
+			s.Network.ChannelMult = nil
+		}
 	}
 	if o.network != "" {
 		if err := readNetwork(o.network, &s.Network); err != nil {
@@ -290,6 +302,7 @@ func trainRun(ctx context.Context, u *ui, o trainOptions, s *trainSettings, data
 	if run.Images >= s.Options.Duration && !run.Owes() {
 		return w.already(dir, run.Images)
 	}
+	recordSession(u, dir, run.Images)
 	w.start(float64(run.Images))
 	err = run.Train(ctx)
 	w.bar.finish()

@@ -64,5 +64,5 @@ func trainable(s *trainSettings, net *unet.Net) trainee {
 	if err != nil {
 		panic(err)
 	}
-	return trainee{Denoiser: unet.Denoiser{Net: net, Precond: p}}
+	return trainee{Denoiser: unet.Denoiser{Net: net, Precond: p, CheckpointBlocks: s.Options.CheckpointBlocks}}
 }

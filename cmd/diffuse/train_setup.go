@@ -112,6 +112,7 @@ func (s *trainSettings) bind(f *pflag.FlagSet) {
 	images(&o.Duration, "duration", "images to show in all, such as 200k or 5M")
 	f.IntVar(&o.Batch, "batch", o.Batch, "images per step")
 	f.IntVar(&o.Microbatch, "microbatch", o.Microbatch, "images that one processor computes at a time (0 = at most 16, for the cache)")
+	f.BoolVar(&o.CheckpointBlocks, "checkpoint-blocks", o.CheckpointBlocks, "much less memory for a third more time: keep what blocks return, compute what is inside them again")
 	f.Float64Var(&o.LR, "lr", o.LR, "learning rate")
 	images(&o.LRRampup, "lr-rampup", "images over which the learning rate rises from 0")
 	f.StringVar(&o.LRDecay, "lr-decay", o.LRDecay, "how the learning rate ends: none, cosine or linear")
@@ -135,7 +136,7 @@ func (s *trainSettings) bind(f *pflag.FlagSet) {
 	f.IntVar(&o.PictureTicks, "picture-ticks", o.PictureTicks, "ticks between grids of pictures (0 = only at the end)")
 	f.IntVar(&o.SnapshotTicks, "snapshot-ticks", o.SnapshotTicks, "ticks between snapshots, the files to sample from (0 = only at the end)")
 
-	f.StringVar(&n.ModelType, "model-type", n.ModelType, "network: song (DDPM++, NCSN++) or adm")
+	f.StringVar(&n.ModelType, "model-type", n.ModelType, "network: song (DDPM++, NCSN++), adm or uvit (a transformer at the lowest level)")
 	f.IntVar(&n.ModelChannels, "model-channels", n.ModelChannels, "channels that channel-mult multiplies")
 	f.Var((*intList)(&n.ChannelMult), "channel-mult", "`LIST`: one factor per level, finest first (default: by the pictures' size)")
 	f.IntVar(&n.NumBlocks, "num-blocks", n.NumBlocks, "residual blocks per level")
@@ -145,6 +146,13 @@ func (s *trainSettings) bind(f *pflag.FlagSet) {
 	f.StringVar(&n.EncoderType, "encoder-type", n.EncoderType, "encoder: standard, skip or residual")
 	f.StringVar(&n.DecoderType, "decoder-type", n.DecoderType, "decoder: standard or skip")
 	f.IntVar(&n.PatchSize, "patch-size", n.PatchSize, "side of the patch that becomes one pixel of the finest level")
+	f.Var(&firstOp{n}, "first-op", "`OP` that shrinks the picture before all else: patch:2 (as --patch-size 2), wavelet (5/3, halves it), wavelet:4, … or none")
+	f.Var((*intList)(&n.EncoderBlocks), "encoder-blocks", "`LIST` of residual blocks per convolutional level on the way down, in place of num-blocks")
+	f.Var((*intList)(&n.DecoderBlocks), "decoder-blocks", "`LIST` on the way up (default: one more than down)")
+	f.IntVar(&n.MiddleBlocks, "middle-blocks", n.MiddleBlocks, "blocks between the ways down and up, at the lowest level (0 = 2; uvit: 8 of a transformer)")
+	f.StringVar(&n.SkipPer, "skip-per", n.SkipPer, "skip connections: one per block or per level (default block)")
+	f.IntVar(&n.DropoutResolution, "dropout-resolution", n.DropoutResolution, "no dropout in levels of higher resolution (0 = in all)")
+	f.StringVar(&n.UViT.Positions, "positions", n.UViT.Positions, "how a uvit's attention knows places: rope-2d, learned or none (default rope-2d)")
 
 	f.StringVar(&s.Split, "split", s.Split, "part of an idx data set: train or test")
 	f.IntVar(&s.Resolution, "resolution", s.Resolution, "scale and crop pictures to this size (0 = they must agree)")
@@ -175,15 +183,9 @@ func (s *trainSettings) override(typed *pflag.FlagSet) error {
 func (s *trainSettings) fit(h, w, c, labels int) error {
 	n := &s.Network
 	n.Resolution, n.InChannels, n.OutChannels, n.LabelDim = max(h, w), c, c, labels
-	if len(n.ChannelMult) == 0 {
-		n.ChannelMult = []int{1}
-		fits := func(levels int) bool {
-			multiple := n.PatchSize << (levels - 1)
-			return h%multiple == 0 && w%multiple == 0
-		}
-		for levels := 1; levels < 5 && max(h, w)/n.PatchSize>>(levels-1) > 8 && fits(levels+1); levels++ {
-			n.ChannelMult = append(n.ChannelMult, 2)
-		}
+	*n = n.WithDefaults()
+	if len(n.ChannelMult) == 0 && n.PatchSize > 0 {
+		n.ChannelMult = levelsFor(n, h, w)
 	}
 	if err := n.Validate(); err != nil {
 		return usageError{err}
@@ -194,6 +196,57 @@ func (s *trainSettings) fit(h, w, c, labels int) error {
 	s.height, s.width = h, w
 	return nil
 }
+
+// levelsFor chooses the levels of a network for pictures of h×w: down to 8 pixels, with twice the channels below the first level; a
+// U-ViT's down to 16, each with twice the channels of the one above, up to four times those of the first.
+func levelsFor(n *unet.Config, h, w int) []int {
+	mult, low, widest, limit := []int{1}, 8, 2, 5
+	if n.ModelType == "uvit" {
+		low, widest, limit = 16, 4, 8
+	}
+	fits := func(multiple int) bool { return h%multiple == 0 && w%multiple == 0 }
+	for levels := 1; levels < limit && max(h, w)/n.PatchSize>>(levels-1) > low && fits(n.PatchSize<<levels); levels++ {
+		mult = append(mult, min(widest, 2*mult[levels-1]))
+	}
+	return mult
+}
+
+// A firstOp is a flag for what shrinks the picture: a kind and a factor.
+type firstOp struct{ *unet.Config }
+
+func (o *firstOp) Set(s string) error {
+	kind, factor, given := strings.Cut(s, ":")
+	k := 2
+	if given {
+		var err error
+		if k, err = strconv.Atoi(factor); err != nil {
+			return fmt.Errorf("%q: want a whole number behind the colon", s)
+		}
+	}
+	switch {
+	case s == "none":
+		o.Config.FirstOp, o.PatchSize = "", 1
+	case kind == unet.FirstPatch:
+		o.Config.FirstOp, o.PatchSize = "", k
+	case kind == unet.FirstWavelet:
+		o.Config.FirstOp, o.PatchSize = unet.FirstWavelet, k
+	default:
+		return fmt.Errorf("unknown first operation %q; known: patch:K, wavelet, wavelet:K, none", s)
+	}
+	return nil
+}
+
+func (o *firstOp) String() string {
+	switch {
+	case o.Config == nil || o.PatchSize == 1 && o.Config.FirstOp == "":
+		return "none"
+	case o.Config.FirstOp == "":
+		return fmt.Sprintf("%s:%d", unet.FirstPatch, o.PatchSize)
+	}
+	return fmt.Sprintf("%s:%d", o.Config.FirstOp, o.PatchSize)
+}
+
+func (o *firstOp) Type() string { return "op" }
 
 // An intList is a flag for whole numbers separated by commas; "none" is the empty list.
 type intList []int

@@ -184,7 +184,7 @@ func runTune(ctx context.Context, u *ui, o *tuneOptions, modelArg string) error 
 
 // newTuner opens everything and refuses what can be refused.
 func newTuner(u *ui, o *tuneOptions, modelArg string) (*tuner, error) {
-	m, err := openModel(modelArg)
+	m, err := u.openModel(modelArg)
 	if err != nil {
 		return nil, err
 	}

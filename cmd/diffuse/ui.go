@@ -100,8 +100,8 @@ func unknownName(kind, name string, valid []string) error {
 // errInterrupted ends a command that the user stopped: exit code 130. Commands wrap it with what they left behind.
 var errInterrupted = errors.New("interrupted")
 
-// report prints err in the tool's voice and returns the exit code that belongs to it.
-func report(stderr io.Writer, err error) int {
+// complain prints err in the tool's voice and returns the exit code that belongs to it.
+func complain(stderr io.Writer, err error) int {
 	if err == nil {
 		return 0
 	}

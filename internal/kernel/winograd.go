@@ -48,6 +48,7 @@ const (
 	winogradFloats = 1 << 21
 	winogradWidth  = 1 << 18 // of weights
 	winogradBeside = 1 << 16
+	winogradGroup  = 1 << 20 // of weights that are used once
 )
 
 // A winogradJob is one call in flight, or what one task does of it.
@@ -56,9 +57,11 @@ type winogradJob struct {
 	s            *convShape
 	y, x         []float32
 	epilogue     epilogue
-	bias         []float32 // one padded row
+	bias         []float32 // one padded row, of the channels in hand
 	down, across int       // tiles of a picture
-	panel        panels    // the shape of one place's weights
+	from, cout   int       // first panel and number of output channels in hand
+	panel        panels    // the shape of one place's weights in hand
+	small        bool      // not worth several goroutines
 	room         int       // tiles that the buffers hold, a multiple of the micro-kernel's rows
 
 	// By place: weights of strips × cin × nr, patches of room × cin, products of room × padded cout.
@@ -72,35 +75,23 @@ func apart(n int) int { return (n+1023)/1024*1024 + 16 }
 
 // winograd is correlate by Winograd's method. Tiles are transformed, multiplied and transformed back. Where few weights serve many tiles,
 // each task does all of this for a few tiles; otherwise some hundred tiles at a time go through one phase after the other, each
-// spread over the processors.
+// spread over the processors. If those are all tiles, weights are transformed a few panels at a time, just before their only use.
 func (t tiler) winograd(y, x []float32, p *panels, s convShape, e epilogue) {
-	ld := p.count * t.nr
-	j := winogradJob{t: t, s: &s, y: y, x: x, epilogue: e, panel: panels{k: s.cin, n: ld, nr: t.nr, count: p.count}}
+	j := winogradJob{t: t, s: &s, y: y, x: x, epilogue: e}
 	j.down, j.across = s.winogradTiles()
-	j.weightStep = apart(s.cin * ld)
 	tiles := s.n * j.down * j.across
-	weights, bias := borrow(winogradPlaces*j.weightStep), borrow(ld)
-	defer weights.release()
+	bias := borrow(p.count * t.nr)
 	defer bias.release()
-	j.weights, j.bias = weights.f, bias.f
 	clear(bias.f[copy(bias.f, e.init):])
-	small := winogradPlaces*tiles*s.cin*ld < serialWork
-	spread := func(tasks int, f func(i0, i1 int)) {
-		grain := 1
-		if small {
-			grain = tasks
-		}
-		For(tasks, grain, f)
-	}
-	spread(p.count, func(i0, i1 int) {
-		for i := i0; i < i1; i++ {
-			b, bs := p.panel(i)
-			winogradWeights(j.weights[i*s.cin*t.nr:], b, j.weightStep, s.cin*bs, bs, s.cin, t.nr)
-		}
-	})
+	j.choose(0, p.count)
+	j.small = winogradPlaces*tiles*s.cin*j.panel.n < serialWork
 	j.fit(winogradBeside, tiles)
-	if blocks := (tiles-1)/j.room + 1; len(j.weights) <= winogradWidth && blocks >= wantedTasks() {
-		spread(blocks, func(i0, i1 int) {
+	if blocks := (tiles-1)/j.room + 1; winogradPlaces*j.weightStep <= winogradWidth && blocks >= wantedTasks() {
+		weights := borrow(winogradPlaces * j.weightStep)
+		defer weights.release()
+		j.weights, j.bias = weights.f, bias.f
+		j.loadWeights(p)
+		j.spread(blocks, func(i0, i1 int) {
 			own := j
 			defer own.reserve()()
 			for i := i0; i < i1; i++ {
@@ -113,14 +104,57 @@ func (t tiler) winograd(y, x []float32, p *panels, s convShape, e epilogue) {
 		return
 	}
 	j.fit(winogradFloats, tiles)
-	defer j.reserve()()
-	for t0 := 0; t0 < tiles; t0 += j.room {
-		t1 := min(t0+j.room, tiles)
-		parts := (t1-t0-1)/t.mr + 1 // a micro-tile's rows each
-		spread(parts, func(i0, i1 int) { j.load(t0, t0+i0*t.mr, min(t0+i1*t.mr, t1)) })
-		spread(winogradPlaces, func(i0, i1 int) { j.multiply(t1-t0, i0, i1) })
-		spread(parts, func(i0, i1 int) { j.store(t0, t0+i0*t.mr, min(t0+i1*t.mr, t1)) })
+	group := p.count
+	if j.room >= tiles {
+		group = min(group, max(wantedTasks(), winogradGroup/(winogradPlaces*s.cin*t.nr)))
+		j.choose(0, group)
+		j.fit(winogradFloats, tiles)
 	}
+	weights := borrow(winogradPlaces * j.weightStep)
+	defer weights.release()
+	defer j.reserve()()
+	for g := 0; g < p.count; g += group {
+		j.choose(g, min(g+group, p.count))
+		j.weights, j.bias = weights.f, bias.f[g*t.nr:]
+		j.loadWeights(p)
+		for t0 := 0; t0 < tiles; t0 += j.room {
+			t1 := min(t0+j.room, tiles)
+			parts := (t1-t0-1)/t.mr + 1 // a micro-tile's rows each
+			if g == 0 {
+				j.spread(parts, func(i0, i1 int) { j.load(t0, t0+i0*t.mr, min(t0+i1*t.mr, t1)) })
+			}
+			j.spread(winogradPlaces, func(i0, i1 int) { j.multiply(t1-t0, i0, i1) })
+			j.spread(parts, func(i0, i1 int) { j.store(t0, t0+i0*t.mr, min(t0+i1*t.mr, t1)) })
+		}
+	}
+}
+
+// choose makes the panels [p0, p1) of the weights, and their output channels, those that are in hand.
+func (j *winogradJob) choose(p0, p1 int) {
+	ld := (p1 - p0) * j.t.nr
+	j.from, j.cout = p0, min(ld, j.s.cout-p0*j.t.nr)
+	j.panel = panels{k: j.s.cin, n: ld, nr: j.t.nr, count: p1 - p0}
+	j.weightStep = apart(j.s.cin * ld)
+}
+
+// loadWeights transforms the panels in hand of p.
+func (j *winogradJob) loadWeights(p *panels) {
+	cin, nr := j.s.cin, j.t.nr
+	j.spread(j.panel.count, func(i0, i1 int) {
+		for i := i0; i < i1; i++ {
+			b, bs := p.panel(j.from + i)
+			winogradWeights(j.weights[i*cin*nr:], b, j.weightStep, cin*bs, bs, cin, nr)
+		}
+	})
+}
+
+// spread is For over single tasks, unless the whole job is not worth it.
+func (j *winogradJob) spread(tasks int, f func(i0, i1 int)) {
+	grain := 1
+	if j.small {
+		grain = tasks
+	}
+	For(tasks, grain, f)
 }
 
 // fit chooses the number of tiles whose patches and products take about so many floats.
@@ -203,29 +237,29 @@ func (j *winogradJob) multiply(tiles, i0, i1 int) {
 
 // store transforms the products of the tiles [t0, t1) back and puts or adds them to the output.
 func (j *winogradJob) store(first, t0, t1 int) {
-	s, ld := j.s, j.panel.n
-	edge := borrow(winogradTile * winogradTile * s.cout)
+	s, ld, cout, c0 := j.s, j.panel.n, j.cout, j.from*j.t.nr
+	edge := borrow(winogradTile * winogradTile * cout)
 	defer edge.release()
 	for tile := t0; tile < t1; tile++ {
 		n, i0, j0 := j.place(tile)
-		out := j.y[((n*s.ho+i0)*s.wo+j0)*s.ldy:]
+		out := j.y[((n*s.ho+i0)*s.wo+j0)*s.ldy+c0:]
 		m := j.products[(tile-first)*ld:]
 		rows, cols := min(winogradTile, s.ho-i0), min(winogradTile, s.wo-j0)
 		if !j.epilogue.accumulate && rows == winogradTile && cols == winogradTile {
-			winogradOutput(out, m, j.bias, s.wo*s.ldy, s.ldy, j.productStep, s.cout)
+			winogradOutput(out, m, j.bias, s.wo*s.ldy, s.ldy, j.productStep, cout)
 		} else {
-			winogradOutput(edge.f, m, j.bias, winogradTile*s.cout, s.cout, j.productStep, s.cout)
+			winogradOutput(edge.f, m, j.bias, winogradTile*cout, cout, j.productStep, cout)
 			for i := range rows {
-				dst, src := out[i*s.wo*s.ldy:], edge.f[i*winogradTile*s.cout:]
+				dst, src := out[i*s.wo*s.ldy:], edge.f[i*winogradTile*cout:]
 				if j.epilogue.accumulate {
-					AddStrided(dst, s.ldy, src, s.cout, cols, s.cout, 1)
+					AddStrided(dst, s.ldy, src, cout, cols, cout, 1)
 				} else {
-					CopyStrided(dst, s.ldy, src, s.cout, cols, s.cout)
+					CopyStrided(dst, s.ldy, src, cout, cols, cout)
 				}
 			}
 		}
 		for i := range rows {
-			j.epilogue.finish(out[i*s.wo*s.ldy:], s.ldy, cols, 0, s.cout)
+			j.epilogue.finish(out[i*s.wo*s.ldy:], s.ldy, cols, 0, cout)
 		}
 	}
 }

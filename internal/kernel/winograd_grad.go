@@ -28,25 +28,18 @@ func (t tiler) winogradWeightGrad(dw, dy, x []float32, s convShape) {
 	j.weights = sums.f
 	j.fit(winogradFloats, tiles)
 	defer j.reserve()()
-	small := winogradPlaces*tiles*s.cin*ld < serialWork
-	spread := func(tasks int, f func(i0, i1 int)) {
-		grain := 1
-		if small {
-			grain = tasks
-		}
-		For(tasks, grain, f)
-	}
+	j.small = winogradPlaces*tiles*s.cin*ld < serialWork
 	for t0 := 0; t0 < tiles; t0 += j.room {
 		t1 := min(t0+j.room, tiles)
 		parts := (t1-t0-1)/t.mr + 1
-		spread(parts, func(i0, i1 int) {
+		j.spread(parts, func(i0, i1 int) {
 			j.load(t0, t0+i0*t.mr, min(t0+i1*t.mr, t1))
 			j.loadGrad(t0, t0+i0*t.mr, min(t0+i1*t.mr, t1))
 		})
-		spread(winogradPlaces, func(i0, i1 int) { j.sum(t1-t0, i0, i1, t0 > 0) })
+		j.spread(winogradPlaces, func(i0, i1 int) { j.sum(t1-t0, i0, i1, t0 > 0) })
 	}
 	const rows = 8 // input channels a task transforms back
-	spread((s.cin-1)/rows+1, func(i0, i1 int) {
+	j.spread((s.cin-1)/rows+1, func(i0, i1 int) {
 		for c := i0 * rows; c < min(i1*rows, s.cin); c++ {
 			winogradWeightsGrad(dw[c*s.cout:], j.weights[c*ld:], s.cin*s.cout, j.weightStep, s.cout)
 		}
