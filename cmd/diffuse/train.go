@@ -37,9 +37,9 @@ func trainCommand(u *ui) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "train --data D --out RUN",
 		Short: "Train a model on pictures",
-		Long: `Train a model on a data set: idx files (MNIST and its kin, gzipped or not), an npz
-file (arr_0, and arr_1 for classes), or a folder of pictures whose sub-folders are the
-classes.
+		Long: `Train a model on a data set: a folder of pictures whose sub-folders are the classes,
+or anything else that "diffuse data" reads (zip archives, parquet files, CIFAR, idx,
+npz).
 
 RUN becomes the folder of the run: options.json, log.txt, stats.jsonl (a line a
 tick), sessions.jsonl (which program on what machine), pictures-*.png (what the
@@ -72,7 +72,7 @@ Settings come from the defaults, then the preset, then flags.`,
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&o.data, "data", "", "`FOLDER`, idx or npz file with the pictures")
+	f.StringVar(&o.data, "data", "", "`SET` of pictures: a folder or a file (diffuse data --help)")
 	f.StringVar(&o.out, "out", "", "`FOLDER` of the run")
 	f.BoolVar(&o.resume, "resume", false, "go on with the run in --out")
 	f.BoolVar(&o.allowChange, "allow-change", false, "with --resume: go on with other settings than those of the run, where the weights keep their meaning")
@@ -111,10 +111,7 @@ func runTrain(ctx context.Context, u *ui, o trainOptions, typed *pflag.FlagSet) 
 		return errors.Join(err, wrong)
 	}
 	h, w, c := data.Size()
-	if err := errors.Join(wrong, s.fit(h, w, c, data.Labels())); err != nil {
-		return err
-	}
-	if err := s.fitLoss(h, w, c); err != nil {
+	if err := errors.Join(wrong, s.fit(h, w, c, data.Labels()), s.checkLoss(h, w, c)); err != nil {
 		return err
 	}
 	if o.dryRun {
@@ -145,7 +142,11 @@ func (o *trainOptions) wrong(s *trainSettings, typed *pflag.FlagSet, resuming bo
 	if resuming && o.transfer != "" {
 		all = append(all, usagef("--transfer: the run in %s has weights already", o.out))
 	}
-	all = append(all, conflict(typed, "first-op", "patch-size"), s.trainValidation.check(), s.Eval.check(typed), s.checkOptions(typed))
+	all = append(all, s.trainValidation.check(), s.Eval.check(typed), conflict(typed, "first-op", "patch-size"))
+	all = append(all, s.objectiveConflicts(typed)...)
+	if err := s.Options.Validate(); err != nil {
+		all = append(all, usageError{err})
+	}
 	return errors.Join(all...)
 }
 
@@ -224,20 +225,17 @@ func (o *trainOptions) settings(typed *pflag.FlagSet, resuming bool) (*trainSett
 
 // openData opens a set of pictures as the run wants them and hides the classes if asked to.
 func openData(u *ui, s *trainSettings, flag, path, split string) (dataset.Dataset, error) {
-	d, err := dataset.Open(path, dataset.Options{
-		Split: split, Height: s.Resolution, Width: s.Resolution, Grey: s.Grey, SkipBad: s.SkipBad,
-		Warn: func(line string) { u.warn("%s", line) },
-	})
+	o, err := s.read()
 	if err != nil {
-		err = fmt.Errorf("--%s: %w", flag, err)
-	}
-	switch {
-	case errors.Is(err, dataset.ErrSizes):
-		return nil, withHint(err, "--resolution N scales and crops all pictures to N×N")
-	case errors.Is(err, dataset.ErrUnreadable):
-		return nil, withHint(err, "--skip-bad leaves out unreadable pictures")
-	case err != nil:
 		return nil, err
+	}
+	o.Split = split
+	d, err := openSet(u, path, o)
+	if err != nil {
+		return nil, fmt.Errorf("--%s: %w", flag, err)
+	}
+	if flag == "data" && d.Len() < s.Options.Batch {
+		u.warn("%s holds %d pictures, fewer than the %d of a step, which will show some more than once", path, d.Len(), s.Options.Batch)
 	}
 	if s.Unlabelled {
 		d = unlabelled{d}
@@ -250,6 +248,8 @@ type unlabelled struct{ dataset.Dataset }
 
 func (unlabelled) Labels() int          { return 0 }
 func (unlabelled) ClassNames() []string { return nil }
+
+func (d unlabelled) Prefetch(indices []int) { dataset.Prefetch(d.Dataset, indices) }
 
 func (d unlabelled) Get(i int, dst []uint8) (int, error) {
 	_, err := d.Dataset.Get(i, dst)

@@ -100,7 +100,10 @@ func (w *watcher) newEvaluator(ctx context.Context, dir string, data dataset.Dat
 	o := defaultEvalSettings()
 	o.ref, o.refSplit, o.metrics, o.features, o.inception = s.Eval.Ref, s.Eval.RefSplit, s.Eval.Metrics, s.Eval.Features, s.Eval.Inception
 	o.noCache = s.Eval.NoCache
-	o.read = dataset.Options{Height: s.Resolution, Width: s.Resolution, Grey: s.Grey, SkipBad: s.SkipBad}
+	var err error
+	if o.read, err = s.read(); err != nil {
+		return nil, err
+	}
 	if o.ref == ownPictures {
 		o.own = &storedSet{Dataset: data, path: s.Data, split: s.Split}
 	}
