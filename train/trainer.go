@@ -19,7 +19,8 @@ type Trainer struct {
 	Images  int64   // images shown so far
 	Adam    *Optimizer
 
-	powers []powerEMA // further averages, see Options.EMAStds
+	rate   func(images int64) float64 // Options.LearningRate, but in [FindRate]
+	powers []powerEMA                 // further averages, see Options.EMAStds
 	loader *Loader
 	lossOf *Loss
 	loss   []float64     // per image of the batch
@@ -72,7 +73,7 @@ func NewTrainer(o Options, net, ema Network, data dataset.Dataset) (*Trainer, er
 	if err != nil {
 		return nil, err
 	}
-	t := &Trainer{Options: o, Net: net, EMA: ema, Adam: opt, loader: loader, lossOf: lossOf,
+	t := &Trainer{Options: o, Net: net, EMA: ema, Adam: opt, rate: o.LearningRate, loader: loader, lossOf: lossOf,
 		loss: make([]float64, o.Batch), seed: make([]float32, o.Batch*loader.h*loader.w*loader.c)}
 	t.powers = o.newPowers(opt.Data())
 	t.passes = (o.Batch-1)/o.microbatch() + 1
@@ -110,7 +111,7 @@ func (t *Trainer) Step() (StepResult, error) {
 	if o.Clip > 0 && norm > o.Clip {
 		scale = o.Clip / norm
 	}
-	r := StepResult{GradNorm: norm, LR: o.LearningRate(t.Images), EMABeta: EMABeta(o.Batch, o.EMAHalfLife, o.EMARampup, t.Images)}
+	r := StepResult{GradNorm: norm, LR: t.rate(t.Images), EMABeta: EMABeta(o.Batch, o.EMAHalfLife, o.EMARampup, t.Images)}
 	for _, l := range t.loss {
 		r.Loss += l
 	}

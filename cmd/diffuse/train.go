@@ -24,6 +24,7 @@ type trainOptions struct {
 	preset, network string
 	data, out       string
 	transfer        string
+	lrFind          string
 	resume, list    bool
 	allowChange     bool
 	tensorboard     bool
@@ -59,6 +60,7 @@ numbers go to metrics.jsonl and the log. The training does not depend on it:
 
 Settings come from the defaults, then the preset, then flags.`,
 		Example: `  diffuse train --preset fashion --data /usr/share/datasets/fashion-mnist --out runs/fashion
+  diffuse train --data photos --resolution 32 --lr-find rates.svg
   diffuse train --data photos --resolution 32 --out runs/photos --duration 2M
   diffuse train --data photos --out runs/photos --eval-ref training --eval-every 200k
   diffuse train --data faces --resolution 32 --transfer runs/photos --out runs/faces
@@ -78,6 +80,7 @@ Settings come from the defaults, then the preset, then flags.`,
 	f.StringVar(&o.preset, "preset", "", "start from settings by name: "+strings.Join(presetNames(), ", "))
 	f.BoolVar(&o.list, "list-presets", false, "print the presets and stop")
 	f.StringVar(&o.transfer, "transfer", "", "start from the weights of a `MODEL`, where names and shapes agree")
+	f.StringVar(&o.lrFind, "lr-find", "", "draw the loss over a rising learning rate into `FILE.svg` or .png, suggest a rate, and stop")
 	f.StringVar(&o.network, "network", "", "`FILE.json` with (part of) a network configuration")
 	f.BoolVar(&o.dryRun, "dry-run", false, "print the complete settings and what each level of the network costs, and stop")
 	shown.bind(f)
@@ -114,13 +117,18 @@ func runTrain(ctx context.Context, u *ui, o trainOptions, typed *pflag.FlagSet) 
 	if o.dryRun {
 		return showPlan(u, s)
 	}
+	if o.lrFind != "" {
+		return findRate(ctx, u, o.lrFind, s, data)
+	}
 	return trainRun(ctx, u, o, s, data, held, resuming)
 }
 
 // wrong collects all that can be said against the settings before the pictures are read.
 func (o *trainOptions) wrong(s *trainSettings, typed *pflag.FlagSet, resuming bool) error {
 	var all []error
-	if o.out == "" {
+	if o.lrFind != "" {
+		all = append(all, checkPlot("lr-find", o.lrFind), conflicts(typed, "lr-find", "resume", "dry-run"))
+	} else if o.out == "" {
 		all = append(all, withHint(usagef("train needs --out"), "diffuse train --data D --out RUN"))
 	}
 	if s.Data == "" {

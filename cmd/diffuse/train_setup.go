@@ -193,7 +193,6 @@ func (s *trainSettings) override(typed *pflag.FlagSet) error {
 func (s *trainSettings) fit(h, w, c, labels int) error {
 	n := &s.Network
 	n.Resolution, n.InChannels, n.OutChannels, n.LabelDim = max(h, w), c, c, labels
-	s.tellAugmentation()
 	*n = n.WithDefaults()
 	if len(n.ChannelMult) == 0 && n.PatchSize > 0 {
 		n.ChannelMult = levelsFor(n, h, w)
