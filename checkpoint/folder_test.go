@@ -132,3 +132,30 @@ func TestHostileIndexes(t *testing.T) {
 		}
 	}
 }
+
+// FuzzShards: any index beside any shard gives tensors or an error, and no file outside of the folder.
+func FuzzShards(f *testing.F) {
+	shard := encode(f, sample())
+	f.Add([]byte(`{"weight_map":{"w":"a.safetensors"}}`), shard)
+	f.Add([]byte(`{"metadata":{"total_size":1},"weight_map":{"w":"../a.safetensors","v":"a.safetensors"}}`), shard)
+	dir := f.TempDir()
+	f.Fuzz(func(t *testing.T, index, shard []byte) {
+		for name, b := range map[string][]byte{"m.safetensors.index.json": index, "a.safetensors": shard} {
+			if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		golden.Within(t, len(index)+len(shard), 64, func() {
+			file, err := checkpoint.OpenWeightFolder(dir, "m")
+			if err != nil {
+				return
+			}
+			defer file.Close()
+			for name, x := range file.Tensors {
+				if v, err := x.Float32(); err == nil && len(v) != x.Len() {
+					t.Errorf("%q: %d values for shape %v", name, len(v), x.Shape)
+				}
+			}
+		})
+	})
+}

@@ -45,6 +45,8 @@ func (r *Report) names() []string { return r.each(func(run *Run) string { return
 func (r *Report) overview() grid {
 	g := grid{Header: r.names()}
 	g.add("State", r.each(func(run *Run) string { return run.State.words() }))
+	g.add("Kind", r.each(func(run *Run) string { return run.option("kind") }))
+	g.add("Teacher", r.each(func(run *Run) string { return run.option("setup.teacher") }))
 	g.add("Images shown", r.each(func(run *Run) string {
 		if run.Duration > 0 {
 			return fmt.Sprintf("%s of %s", whole(run.Images), whole(run.Duration))

@@ -30,7 +30,7 @@
 
   function short(v) {
     const a = Math.abs(v);
-    if (a >= 1e9 || a > 0 && a < 1e-4) return v.toExponential(Math.abs(v / 10 ** Math.floor(Math.log10(a)) - 1) < 1e-9 ? 0 : 2);
+    if (a >= 1e9 || a > 0 && a < 1e-4) return Number(v.toPrecision(3)).toExponential();
     if (a >= 1e6) return trim(v / 1e6, 3 + (a >= 1e7)) + 'M';
     if (a >= 1e4) return trim(v / 1e3, 3 + (a >= 1e5)) + 'k';
     return trim(v, 4);
@@ -202,7 +202,7 @@
         const room = Math.max(hi / lo, 1.05) ** 0.04;
         return [lo / room, hi * room];
       }
-      const room = 0.04 * (hi - lo) || Math.max(0.05 * Math.abs(hi), 1e-9);
+      const room = 0.04 * (hi - lo) || 0.05 * Math.abs(hi) || 1;
       return this.spec.zero && lo >= 0 ? [0, hi + room] : [lo - room, hi + room];
     }
 
@@ -217,7 +217,7 @@
       this.svg.setAttribute('viewBox', `0 0 ${width} ${height}`);
       this.svg.replaceChildren(...this.axes(width, bottom, right));
       const clip = `clip-${this.figure.dataset.chart}`;
-      this.svg.append(element('clipPath', {id: clip}, element('rect', {x: margin.left, y: 0, width: right - margin.left + 4, height: bottom + 4})));
+      this.svg.append(element('clipPath', {id: clip}, element('rect', {x: margin.left - 4, y: 0, width: right - margin.left + 8, height: bottom + 4})));
       const lines = element('g', {'clip-path': `url(#${clip})`});
       for (const c of this.curves) lines.append(this.line(c));
       this.marks = element('g');

@@ -104,7 +104,10 @@ func bounds(charts []*Chart) (lo, hi float64) {
 	}
 	room := 0.04 * (hi - lo)
 	if room == 0 {
-		room = max(0.05*math.Abs(hi), 1e-9)
+		room = 0.05 * math.Abs(hi)
+	}
+	if room == 0 {
+		room = 1
 	}
 	if zero && lo >= 0 {
 		return 0, hi + room

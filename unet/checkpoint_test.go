@@ -21,17 +21,14 @@ func TestCheckpointBlocks(t *testing.T) {
 	adm.ModelType, adm.ModelChannels = "adm", 64
 	patch := song
 	patch.Resolution, patch.PatchSize = 16, 2
-	for name, c := range map[string]unet.Config{"song": song, "ncsn++": ncsnpp, "adm": adm, "patches": patch} {
-		d, err := tinyModel(t, c).Denoiser([]int{0, -1})
+	uvit := tinyUViT()
+	uvit.Dropout, uvit.SkipPer = 0.2, unet.SkipPerLevel
+	for name, c := range map[string]unet.Config{"song": song, "ncsn++": ncsnpp, "adm": adm, "patches": patch, "uvit": uvit} {
+		d, err := stirred(t, c).Denoiser([]int{0, -1})
 		if err != nil {
 			t.Fatal(err)
 		}
 		r := rand.New(rand.NewPCG(3, 4))
-		for _, p := range d.Params() { // away from the zero and the tiny initial weights
-			for i := range p.Data {
-				p.Data[i] += 0.1 * float32(r.NormFloat64())
-			}
-		}
 		d.Net = d.WithSkipRule(func(float64) []skiptune.Join {
 			joins := skiptune.Fixed(make([]float32, d.Skips()))
 			for i := range joins {

@@ -44,9 +44,9 @@ type unet2D struct {
 // blocks of other classes, spatial norms, levels that do not resample. Without sample_size the network is taken to be for the smallest
 // pictures of 32 pixels or more that pass through its levels; it computes others all the same.
 func ParseUNet2D(config []byte) (Config, error) {
-	eight, groups, middle, conv := 8, 32, "UNetMidBlock2D", "conv"
+	eight, groups, middle, down, up := 8, 32, "UNetMidBlock2D", "conv", "conv"
 	j := unet2D{InChannels: 3, OutChannels: 3, TimeEmbedding: "positional", FlipSinToCos: true, MidBlock: &middle, LayersPerBlock: 2, MidScale: 1,
-		DownPadding: 1, DownType: &conv, UpType: &conv, Activation: "silu", HeadDim: &eight, NormGroups: &groups, NormEps: 1e-5,
+		DownPadding: 1, DownType: &down, UpType: &up, Activation: "silu", HeadDim: &eight, NormGroups: &groups, NormEps: 1e-5,
 		TimeScaleShift: "default", AddAttention: true,
 		DownBlocks: []string{"DownBlock2D", "AttnDownBlock2D", "AttnDownBlock2D", "AttnDownBlock2D"},
 		UpBlocks:   []string{"AttnUpBlock2D", "AttnUpBlock2D", "AttnUpBlock2D", "UpBlock2D"},

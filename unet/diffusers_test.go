@@ -266,6 +266,17 @@ func TestPublishedUNet2D(t *testing.T) {
 	}
 }
 
+// TestUNet2DResampling: how pictures are halved says nothing of how they are doubled.
+func TestUNet2DResampling(t *testing.T) {
+	c, err := unet.ParseUNet2D([]byte(`{"_class_name":"UNet2DModel","upsample_type":"resnet"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if u := c.UNet2D; u.DownType != "conv" || u.UpType != "resnet" {
+		t.Errorf("down %q, up %q", u.DownType, u.UpType)
+	}
+}
+
 // TestParseUNet2DRefuses: what is not built in is named.
 func TestParseUNet2DRefuses(t *testing.T) {
 	const head = `{"_class_name":"UNet2DModel","sample_size":16,"block_out_channels":[32,64],"down_block_types":["DownBlock2D","DownBlock2D"],"up_block_types":["UpBlock2D","UpBlock2D"]`
@@ -367,7 +378,7 @@ func TestGoldenUNet2DTrajectories(t *testing.T) {
 
 // FuzzParseUNet2D: what is accepted can be built.
 func FuzzParseUNet2D(f *testing.F) {
-	for _, name := range []string{"net_ddpm", "net_class", "net_adm"} {
+	for _, name := range []string{"net_ddpm", "net_class", "net_adm", "net_ncsnpp", "net_odd_learned", "net_odd_nomid"} {
 		b, err := os.ReadFile(golden.Path(f, "diffusers", name, "config.json"))
 		if err != nil {
 			f.Fatal(err)

@@ -68,23 +68,32 @@ func ReadEDM(p *checkpoint.Pickle) (*Model, error) {
 
 // notEDM says what a pickle without a network of EDM's seems to be.
 func notEDM(p *checkpoint.Pickle) error {
-	const unread = "only EDM's and SiD's snapshots and training states are read as models"
+	const read = "snapshots and training states of EDM and SiD, weights of improved-diffusion, guided-diffusion and consistency_models, and folders of diffusers are read as models"
 	f, err := p.File()
 	if err != nil {
 		return err
 	}
+	if is := Recognise(f.Names); is != "" {
+		return fmt.Errorf("%s, which is not built in; %s", is, read)
+	}
+	return fmt.Errorf("a %s of %d tensors that is no network known here; %s", p.Format, len(f.Names), read)
+}
+
+// Recognise says whose network has tensors of these names, if it is one that is known but not read from such a file; "" for others.
+func Recognise(names []string) string {
 	for _, kind := range []struct{ part, is string }{
-		{"input_blocks.0.0.weight", "a network of improved-diffusion, guided-diffusion or consistency_models"},
-		{"down_blocks.0.resnets.0.conv1.weight", "a UNet of diffusers"},
+		{"down_blocks.0.resnets.0.conv1.weight", "a UNet of diffusers, whose configuration is not in this file"},
 		{"G_state.model", "a training state of SiD that holds weights without their configuration"},
-		{"init_conv.weight", "a network of denoising-diffusion-pytorch"},
-		{"mapping.cond", "a network of k-diffusion"},
+		{"init_conv.weight", "a network of denoising-diffusion-pytorch (root mean square norms, linear attention)"},
+		{"u_net.d_blocks.0", "an image_v1 network of k-diffusion (its resampling, conditioning and noise levels differ from EDM's)"},
+		{"mapping.blocks.0", "a transformer of k-diffusion"},
+		{"double_blocks.0", "a transformer for latent pictures"},
 	} {
-		if slices.ContainsFunc(f.Names, func(name string) bool { return strings.Contains(name, kind.part) }) {
-			return fmt.Errorf("%s; %s", kind.is, unread)
+		if slices.ContainsFunc(names, func(name string) bool { return strings.Contains(name, kind.part) }) {
+			return kind.is
 		}
 	}
-	return fmt.Errorf("a %s of %d tensors that is no network known here; %s", p.Format, len(f.Names), unread)
+	return ""
 }
 
 // edmClasses are the preconditioning classes of EDM: our name, the network class

@@ -23,7 +23,7 @@ type openAICase struct {
 	path  string // of a .pt file
 }
 
-func openOpenAI(t *testing.T, name string) *openAICase {
+func openOpenAI(t testing.TB, name string) *openAICase {
 	t.Helper()
 	f, err := checkpoint.Open(golden.Path(t, "openai", name, "golden.safetensors"))
 	if err != nil {

@@ -132,6 +132,10 @@ func (n *Net) asUNet2D() (Config, error) {
 	c := n.Config
 	switch c.ModelType {
 	case "unet2d":
+		if h := c.UNet2D.Heads; h > 0 {
+			return c, fmt.Errorf("%w: its attention has %d heads at levels of different widths, there all heads have one width", ErrNotUNet2D, h)
+		}
+		c.AttnResolutions, c.ChannelMultEmb, c.ChannelMultNoise = nil, 4, 1 // its blocks say the rest
 		return c, nil
 	case "song":
 		return c, fmt.Errorf("%w: %s", ErrNotUNet2D, strings.Join(songObstacles(c), "; "))

@@ -125,7 +125,11 @@ func benchSubject(o benchOptions) (benchedModel, error) {
 		if err != nil {
 			return benchedModel{}, err
 		}
-		return benchedModel{unet.Denoiser{Net: net, Precond: schedule.EDM(0.5)}, o.config}, nil
+		precond := schedule.EDM(0.5)
+		if net.UNet2D != nil && net.EmbeddingType == "fourier" { // which embeds ln(sigma) of a positive sigma
+			precond = schedule.Score(0.01, 1348)
+		}
+		return benchedModel{unet.Denoiser{Net: net, Precond: precond}, o.config}, nil
 	}
 	if o.model == "" {
 		o.model = zoo.Default

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -22,7 +23,7 @@ var convertTypes = []string{"same", "f32", "bf16", "f16"}
 var convertFormats = []string{"auto", "safetensors", "npz", "diffusers"}
 
 func convertCommand(u *ui) *cobra.Command {
-	dtype, to := convertTypes[0], convertFormats[0]
+	dtype, to, arch := convertTypes[0], convertFormats[0], ""
 	c := &cobra.Command{
 		Use:   "convert IN OUT",
 		Short: "Write a model or a file of weights in another format",
@@ -41,6 +42,7 @@ type cannot hold are an error; NaN and infinity are counted and named.`,
 		Example: `  diffuse convert edm-cifar10-32x32-cond-vp.pkl cifar10.safetensors
   diffuse convert ddpm-cifar10-32/ ddpm.safetensors --dtype bf16
   diffuse convert edm-imagenet-64x64-cond-adm.pkl imagenet64/ --to diffusers
+  diffuse convert ema_0.9999_100000.pt mine.safetensors --arch "--image_size 64 --num_heads 4 --noise_schedule cosine"
   diffuse convert pt_inception-2015-12-05-6726825d.pth inception.safetensors
   diffuse convert runs/mine weights.npz`,
 		Args: between(2, 2, "what to read and what to write"),
@@ -53,11 +55,12 @@ type cannot hold are an error; NaN and infinity are counted and named.`,
 			}
 			d := checkpoint.DType(strings.ToUpper(dtype))
 			if to == "diffusers" {
-				return exportDiffusers(u, args[0], args[1], d)
+				return exportDiffusers(u, args[0], args[1], arch, d)
 			}
-			return runConvert(u, args[0], args[1], to, d)
+			return runConvert(u, args[0], args[1], to, arch, d)
 		},
 	}
+	archFlag(c, &arch)
 	c.Flags().StringVar(&to, "to", to, "format of OUT: auto (by its ending), safetensors, npz or diffusers (a folder)")
 	c.RegisterFlagCompletionFunc("to", completeWith(convertFormats))
 	c.Flags().StringVar(&dtype, "dtype", dtype, "type of weights in OUT: "+strings.Join(convertTypes, ", "))
@@ -80,7 +83,7 @@ type convertReport struct {
 // sameType stands for --dtype same.
 const sameType checkpoint.DType = "SAME"
 
-func runConvert(u *ui, in, out, to string, d checkpoint.DType) error {
+func runConvert(u *ui, in, out, to, arch string, d checkpoint.DType) error {
 	ext := strings.ToLower(filepath.Ext(out))
 	if to != "auto" {
 		ext = "." + to
@@ -91,7 +94,7 @@ func runConvert(u *ui, in, out, to string, d checkpoint.DType) error {
 	if err := checkOutput("OUT", out); err != nil {
 		return err
 	}
-	f, kind, err := convertible(in, d, ext)
+	f, kind, err := convertible(in, arch, d, ext)
 	if err != nil {
 		return err
 	}
@@ -130,8 +133,8 @@ func (r *convertReport) finish(u *ui, f *checkpoint.File, path string) error {
 }
 
 // convertible opens what convert can write: a network as a model file of type d, or else any tensors, converted.
-func convertible(in string, d checkpoint.DType, ext string) (f *checkpoint.File, kind string, err error) {
-	m, modelErr := openModel(in)
+func convertible(in, arch string, d checkpoint.DType, ext string) (f *checkpoint.File, kind string, err error) {
+	m, modelErr := openModelAs(in, arch)
 	switch {
 	case modelErr == nil && m.net == nil:
 		return nil, "", usagef("%s is a formula, not weights", in)
@@ -148,7 +151,7 @@ func convertible(in string, d checkpoint.DType, ext string) (f *checkpoint.File,
 	if _, embedded := zoo.Entries()[in]; embedded || unet.IsUNet2D(in) {
 		return nil, "", modelErr
 	}
-	if info, err := os.Stat(in); err != nil || info.IsDir() {
+	if info, err := os.Stat(in); err != nil || info.IsDir() || errors.Is(modelErr, unet.ErrArchitecture) {
 		return nil, "", modelErr
 	}
 	if f, err = checkpoint.OpenWeights(in); err != nil || len(f.Tensors) == 0 {
@@ -211,7 +214,7 @@ func (r *convertReport) inspect(u *ui, f *checkpoint.File) error {
 			}
 		}
 	}
-	if r.NotFinite > 0 && r.Kind == "tensors" { // whoever opened a model has said so
+	if r.NotFinite > 0 {
 		u.warn("%s: %d of %d values are NaN or infinite, the first in tensor %s", r.In, r.NotFinite, r.Values, first)
 	}
 	return nil

@@ -9,11 +9,11 @@ import (
 )
 
 // exportDiffusers writes a model as a folder of diffusers.
-func exportDiffusers(u *ui, in, out string, d checkpoint.DType) error {
+func exportDiffusers(u *ui, in, out, arch string, d checkpoint.DType) error {
 	if err := checkOutput("OUT", filepath.Clean(out)+".new"); err != nil { // made beside, then renamed
 		return err
 	}
-	m, err := u.openModel(in)
+	m, err := openModelAs(in, arch)
 	if err != nil {
 		return err
 	}

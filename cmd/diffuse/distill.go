@@ -190,6 +190,7 @@ func distillRun(ctx context.Context, u *ui, dir string, s *distillSettings, teac
 			return r, fmt.Errorf("evaluation: %w", err)
 		}
 	}
+	recordSession(u, dir, run.Images)
 	w.bar = u.progress("distilling", "images", float64(run.Images), float64(s.Options.Duration))
 	err = run.Run(ctx)
 	w.bar.finish()

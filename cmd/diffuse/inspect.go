@@ -25,16 +25,17 @@ import (
 )
 
 func inspectCommand(u *ui) *cobra.Command {
-	skips := false
+	skips, tensors, arch := false, false, ""
 	c := &cobra.Command{
 		Use:   "inspect X",
 		Short: "Say what a file or folder is",
 		Long: `Say what a file or folder is: a model (configuration, parameters, arithmetic and
 memory per level, how it was trained), a training run, other safetensors and
-npz files (arrays), a snapshot of EDM or SiD, a model of diffusers,
-other pickles and PyTorch files (arrays), a data set, a picture (and the parameters that made it), or
-an embedded model. The kind is found from the content, not from the name.
+npz files (arrays), a snapshot of EDM or SiD, a model of diffusers, weights of improved-diffusion,
+guided-diffusion or consistency_models, other pickles and PyTorch files (arrays), a data set, a picture
+(and the parameters that made it), or an embedded model. The kind is found from the content, not from the name.
 
+--tensors lists the weights of a model, as they are stored, instead of its levels.
 --skips shows how strong the skip connections of a model are, the number that
 skip weights (sample --skip) act on: at each, the norm of the skip over that of
 the decoder's features, on the model's own pictures with noise added.`,
@@ -49,20 +50,31 @@ the decoder's features, on the model's own pictures with noise added.`,
 				f, err := inspectSkips(c.Context(), u, args[0])
 				return showFinding(u, args[0], f, err)
 			}
-			f, err := inspect(args[0])
+			f, err := inspect(args[0], arch)
+			if err == nil {
+				err = f.hash(args[0])
+			}
+			if err == nil && tensors {
+				err = f.listTensors(args[0])
+			}
 			return showFinding(u, args[0], f, err)
 		},
 	}
+	c.Flags().BoolVar(&tensors, "tensors", false, "list the tensors of a model")
+	archFlag(c, &arch)
 	c.Flags().BoolVar(&skips, "skips", false, "tabulate the strength of a model's skip connections")
 	return c
 }
 
 // A finding is what inspect learned: facts in order for people, and the same as a value for JSON.
 type finding struct {
-	Kind  string
-	facts [][2]string
-	table [][]string // first row is the header
-	value any
+	Kind   string
+	facts  [][2]string
+	table  [][]string // first row is the header
+	value  any
+	list   [][]string       // of a model: its stored tensors as another table
+	arrays []map[string]any // the same for JSON
+	sha256 string
 }
 
 func (f *finding) fact(label, format string, args ...any) {
@@ -75,7 +87,11 @@ func showFinding(u *ui, arg string, f *finding, err error) error {
 		return err
 	}
 	if u.json {
-		return u.result(map[string]any{"name": arg, "kind": f.Kind, "content": f.value})
+		r := map[string]any{"name": arg, "kind": f.Kind, "content": f.value}
+		if f.sha256 != "" {
+			r["sha256"] = f.sha256
+		}
+		return u.result(r)
 	}
 	w := tabwriter.NewWriter(u.stdout, 0, 4, 2, ' ', 0)
 	fmt.Fprintf(w, "%s\t%s\n", arg, f.Kind)
@@ -92,8 +108,8 @@ func showFinding(u *ui, arg string, f *finding, err error) error {
 	return w.Flush()
 }
 
-// inspect finds out what arg is and describes it.
-func inspect(arg string) (*finding, error) {
+// inspect finds out what arg is and describes it. arch says more about weights of OpenAI's programs.
+func inspect(arg, arch string) (*finding, error) {
 	if e, ok := zoo.Entries()[arg]; ok {
 		return inspectEmbedded(e)
 	}
@@ -125,13 +141,13 @@ func inspect(arg string) (*finding, error) {
 	case bytes.HasPrefix(head, []byte("\x89PNG")):
 		return inspectPNG(arg)
 	case bytes.HasPrefix(head, []byte("PK\x03\x04")):
-		return inspectZip(arg)
+		return inspectZip(arg, arch)
 	case bytes.HasPrefix(head, []byte("\x00\x00\x08")), bytes.HasPrefix(head, []byte("\x1f\x8b")), bytes.HasPrefix(head, []byte("PAR1")):
 		return inspectData(arg)
 	case len(bytes.TrimSpace(head)) > 0 && bytes.TrimSpace(head)[0] == '{':
 		return inspectMixture(arg)
 	}
-	return inspectTensors(arg)
+	return inspectTensors(arg, arch)
 }
 
 func inspectEmbedded(e zoo.Entry) (*finding, error) {
@@ -238,6 +254,11 @@ func inspectPNG(path string) (*finding, error) {
 	if err != nil {
 		return nil, err
 	}
+	return describePicture(img, meta), nil
+}
+
+// describePicture shows a picture's size and its text.
+func describePicture(img imageio.Image, meta map[string]string) *finding {
 	f := &finding{Kind: "picture"}
 	f.fact("size", "%d×%d, %d channels", img.W, img.H, img.C)
 	text := map[string]any{}
@@ -249,7 +270,7 @@ func inspectPNG(path string) (*finding, error) {
 		}
 	}
 	f.value = map[string]any{"height": img.H, "width": img.W, "channels": img.C, "text": text}
-	return f, nil
+	return f
 }
 
 func inspectMixture(path string) (*finding, error) {
@@ -264,16 +285,16 @@ func inspectMixture(path string) (*finding, error) {
 	return f, nil
 }
 
-// inspectZip tells numpy's archives and PyTorch's from those of pictures.
-func inspectZip(path string) (*finding, error) {
+// inspectZip tells numpy's archives from PyTorch's and from those of pictures.
+func inspectZip(path, arch string) (*finding, error) {
 	c, err := checkpoint.OpenNPZ(path)
 	if err != nil || len(c.Names) == 0 {
 		if err == nil {
 			c.Close()
 		}
-		f, err := inspectPickle(path)
-		if err != nil {
-			if d, dataErr := inspectData(path); dataErr == nil {
+		f, err := inspectPickle(path, arch)
+		if err != nil { // perhaps one of pictures
+			if d, noData := inspectData(path); noData == nil {
 				return d, nil
 			}
 		}
@@ -284,15 +305,24 @@ func inspectZip(path string) (*finding, error) {
 }
 
 // inspectTensors opens a safetensors file: our models are described as such, others as lists of arrays.
-func inspectTensors(path string) (*finding, error) {
+func inspectTensors(path, arch string) (*finding, error) {
 	c, err := checkpoint.Open(path)
 	if err != nil && checkpoint.IsPickle(path) {
-		return inspectPickle(path)
+		return inspectPickle(path, arch)
 	}
 	if err != nil {
+		if img, noPicture := imageio.DecodeFile(path, 0); noPicture == nil {
+			return describePicture(img, nil), nil
+		}
+		if f, noData := inspectData(path); noData == nil {
+			return f, nil
+		}
 		return nil, fmt.Errorf("inspect: %w", err)
 	}
 	defer c.Close()
+	if unet.IsOpenAI(c) {
+		return inspectOpenAI(path, arch, "safetensors file", c)
+	}
 	if !strings.HasPrefix(c.Meta["format"], "diffuse-model-") {
 		return describeTensors("safetensors file", c), nil
 	}
@@ -305,24 +335,14 @@ func inspectTensors(path string) (*finding, error) {
 
 // describeTensors lists names, types and shapes.
 func describeTensors(kind string, c *checkpoint.File) *finding {
-	f := &finding{Kind: kind, table: [][]string{{"array", "type", "shape"}}}
-	elements := 0
-	var list []map[string]any
-	for _, name := range c.Names {
-		t := c.Tensors[name]
-		n := 1
-		for _, d := range t.Shape {
-			n *= d
-		}
-		elements += n
-		f.table = append(f.table, []string{name, string(t.DType), fmt.Sprint(t.Shape)})
-		list = append(list, map[string]any{"name": name, "dtype": t.DType, "shape": t.Shape})
-	}
+	f := &finding{Kind: kind}
+	var elements int
+	f.table, f.arrays, elements = tensorTable(c.Names, c.Tensors)
 	f.fact("arrays", "%d", len(c.Names))
 	f.fact("elements", "%d", elements)
 	for _, k := range sortedKeys(c.Meta) {
 		f.fact("metadata "+k, "%s", c.Meta[k])
 	}
-	f.value = map[string]any{"metadata": c.Meta, "arrays": list, "elements": elements}
+	f.value = map[string]any{"metadata": c.Meta, "arrays": f.arrays, "elements": elements}
 	return f
 }

@@ -40,6 +40,7 @@ func describeModel(kind string, m *unet.Model, tensors map[string]*checkpoint.Te
 	}
 	f.fact("parameters", "%d in %d tensors, stored as %s", cost.Parameters, len(tensors), strings.Join(sortedKeys(types), " and "))
 	f.fact("arithmetic", "%.3f GFLOP per picture and evaluation", cost.GFLOP)
+	f.fact("memory", "%.1f MB for the weights", 4*float64(cost.Parameters)/1e6)
 	f.fact("activations", "about %.1f MB per picture to sample, %.1f MB to train", float64(cost.SampleBytes)/1e6, float64(cost.TrainBytes)/1e6)
 	broken, first := m.Net.NotFinite()
 	if broken > 0 {
@@ -60,6 +61,7 @@ func describeModel(kind string, m *unet.Model, tensors map[string]*checkpoint.Te
 		f.fact("training", "%s", string(m.Training))
 	}
 	f.table = costTable(cost)
+	f.list, f.arrays, _ = tensorTable(sortedKeys(tensors), tensors)
 	f.value = map[string]any{"card": m.Card, "cost": cost, "skips": m.Net.Skips(), "weights_not_finite": broken, "stored_as": sortedKeys(types)}
 	return f
 }

@@ -9,8 +9,8 @@ import (
 	"diffuse/unet"
 )
 
-// inspectPickle describes a Python pickle or PyTorch file: EDM's and SiD's networks as models, others by their arrays.
-func inspectPickle(path string) (*finding, error) {
+// inspectPickle describes a Python pickle or PyTorch file: networks of EDM, SiD and OpenAI as models, others by their arrays.
+func inspectPickle(path, arch string) (*finding, error) {
 	p, err := checkpoint.OpenPickle(path)
 	if err != nil {
 		return nil, fmt.Errorf("inspect: %w", err)
@@ -21,8 +21,13 @@ func inspectPickle(path string) (*finding, error) {
 		f, err = describeEDM(p, net, key)
 	} else {
 		var c *checkpoint.File
-		if c, err = p.File(); err == nil {
+		if c, err = p.File(); err == nil && unet.IsOpenAI(c) {
+			return inspectOpenAI(path, arch, p.Format, c)
+		} else if err == nil {
 			f = describeTensors(p.Format, c)
+			if is := unet.Recognise(c.Names); is != "" {
+				f.fact("recognised", "%s, which is not built in", is)
+			}
 		}
 	}
 	if err != nil {

@@ -19,7 +19,7 @@ var layers = map[string]struct {
 }{
 	"cmd/diffuse": {
 		ours:    []string{"checkpoint", "dataset", "distill", "imageio", "internal/kernel", "metric", "report", "sampler", "schedule", "skiptune", "tensor", "train", "unet", "zoo"},
-		foreign: []string{"github.com/schollz/progressbar/v3", "github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term", "gonum.org/v1/plot"},
+		foreign: []string{"github.com/schollz/progressbar/v3", "github.com/spf13/cobra", "github.com/spf13/pflag", "go.yaml.in/yaml/v3", "golang.org/x/term", "gonum.org/v1/plot"},
 	},
 	"bench/sanity":    {ours: []string{"checkpoint", "dataset", "imageio", "sampler"}},
 	"train":           {ours: []string{"checkpoint", "dataset", "internal/kernel", "schedule", "tensor"}, foreign: []string{"github.com/gofrs/flock", "gonum.org/v1/gonum", "google.golang.org/protobuf"}},

@@ -46,13 +46,17 @@ type model struct {
 
 // modelHelp explains the MODEL argument in help texts.
 const modelHelp = `MODEL is a model file (.safetensors), a snapshot or training state of EDM or SiD
-(.pkl, .pt: nothing in it is executed), a folder of diffusers with a UNet2DModel
+(.pkl, .pt: nothing in it is executed), weights of improved-diffusion, guided-diffusion or
+consistency_models (.pt; NAME.flags beside it says what they do not), a folder of diffusers with a UNet2DModel
 or one of its files of weights, such as diffusion_pytorch_model.fp16.safetensors,
 the folder of a training run (its newest snapshot is used), an embedded model by
 name, or an exactly solvable Gaussian mixture (*.gmm.json).`
 
 // openModel loads what a MODEL argument names. An empty name, which a script with an unset variable gives, is none.
-func openModel(arg string) (*model, error) {
+func openModel(arg string) (*model, error) { return openModelAs(arg, "") }
+
+// openModelAs is openModel for weights of OpenAI's programs, about which arch says what their shapes do not.
+func openModelAs(arg, arch string) (*model, error) {
 	if e, ok := zoo.Entries()[arg]; ok {
 		return embeddedModel(arg, e)
 	}
@@ -73,11 +77,12 @@ func openModel(arg string) (*model, error) {
 			return nil, err
 		}
 	}
+	sum := laterHash(path) // beside loading
 	var m *model
 	if strings.HasSuffix(path, ".gmm.json") {
 		m, err = analyticModel(path)
 	} else {
-		m, err = networkModel(path)
+		m, err = networkModel(path, arch)
 	}
 	if err != nil {
 		return nil, err
@@ -86,12 +91,29 @@ func openModel(arg string) (*model, error) {
 	if info.IsDir() {
 		m.name = filepath.Base(filepath.Clean(arg)) + "/" + m.name
 	}
-	sum, err := fileHash(path)
+	hash, err := sum()
 	if err != nil {
 		return nil, err
 	}
-	m.sha = sum[:12]
+	m.sha = hash[:12]
 	return m, nil
+}
+
+// laterHash begins to hash a file and returns what waits for the result.
+func laterHash(path string) func() (string, error) {
+	type result struct {
+		sum string
+		err error
+	}
+	c := make(chan result, 1)
+	go func() {
+		sum, err := fileHash(path)
+		c <- result{sum, err}
+	}()
+	return func() (string, error) {
+		r := <-c
+		return r.sum, r.err
+	}
 }
 
 // openModel is openModel that warns of weights with which nothing can be computed.
@@ -140,10 +162,10 @@ func embeddedModel(name string, e zoo.Entry) (*model, error) {
 	return m, nil
 }
 
-func networkModel(path string) (*model, error) {
-	net, err := unet.LoadModel(path)
+func networkModel(path, arch string) (*model, error) {
+	net, err := unet.LoadModelAs(path, arch)
 	if err != nil {
-		return nil, err
+		return nil, hintArch(err)
 	}
 	m, err := fromNetwork(net)
 	if err != nil {
