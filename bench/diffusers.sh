@@ -1,10 +1,10 @@
 #!/bin/bash
-# Holds models that diffuse writes for diffusers against the library itself, on this machine. Needs python3 and PyPI; everything it
+# Holds models that diffuse writes for diffusers, and models of diffusers that diffuse reads, against the library itself, on this machine. Needs python3 and PyPI; everything it
 # makes stays in OUT.
-# usage: bench/diffusers.sh export [OUT]
+# usage: bench/diffusers.sh export|import [OUT]
 set -euo pipefail
 cd "$(dirname "$0")/.."
-what=${1:?export} out=$(realpath -m "${2:-runs/diffusers}")
+what=${1:?export or import} out=$(realpath -m "${2:-runs/diffusers}")
 mkdir -p "$out"
 [ -x "${DIFFUSERS_VENV:=$out/venv}/bin/python" ] || python3 -m venv "$DIFFUSERS_VENV"
 "$DIFFUSERS_VENV/bin/python" -c 'import torch, diffusers, safetensors' 2>/dev/null ||

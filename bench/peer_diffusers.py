@@ -1,5 +1,6 @@
-"""The other side of diffusers.sh: UNet2DModel and the schedulers of diffusers on models that diffuse wrote.
+"""The other side of diffusers.sh: UNet2DModel and the schedulers of diffusers on models that diffuse wrote, and the other way round.
 
+peer_diffusers.py import OUT    networks of random options over all that UNet2DModel has, saved by the library and evaluated by both
 peer_diffusers.py export OUT    a trained ADM, its weights made larger at random, and the folders of testdata/diffusers, exported and compared
 """
 
@@ -95,4 +96,90 @@ def export(out):
     export_folders(out)
 
 
-{"export": export}[sys.argv[1]](Path(sys.argv[2]))
+def random_blocks(rng, levels):
+    """Block types of a network that the library can evaluate, and whether the pyramid of pictures is among them."""
+    down = [rng.choice(["DownBlock2D", "AttnDownBlock2D", "ResnetDownsampleBlock2D"]) for _ in range(levels)]
+    up = [rng.choice(["UpBlock2D", "AttnUpBlock2D", "ResnetUpsampleBlock2D"]) for _ in range(levels)]
+    skips = rng.random() < 0.4
+    if skips:  # on the way down the finest levels, on the way up the last blocks; the rest has no pictures to hand on
+        n, m = rng.integers(1, levels + 1), rng.integers(0, levels + 1)
+        down[:n] = [rng.choice(["SkipDownBlock2D", "AttnSkipDownBlock2D"]) for _ in range(n)]
+        up[levels - m:] = [rng.choice(["SkipUpBlock2D", "AttnSkipUpBlock2D"]) for _ in range(m)]
+    return [str(b) for b in down], [str(b) for b in up], skips
+
+
+def random_config(rng):
+    """Options of a small network, each drawn from all that the library takes."""
+    pick = lambda *values: values[rng.integers(len(values))]
+    levels = int(rng.integers(1, 4))
+    down, up, skips = random_blocks(rng, levels)
+    channels = 3 if skips else int(rng.integers(1, 5))
+    all_skips = all("Skip" in b for b in down + up)
+    kind = pick("none", "table", "timestep", "identity")
+    c = dict(
+        sample_size=pick(16, (16, 24), None), in_channels=channels, out_channels=channels if skips else channels * pick(1, 2),
+        center_input_sample=pick(False, True), time_embedding_type=pick("positional", "positional", "fourier", "learned"),
+        time_embedding_dim=pick(None, None, 24), freq_shift=pick(0, 1), flip_sin_to_cos=pick(False, True),
+        down_block_types=down, up_block_types=up, mid_block_type=pick("UNetMidBlock2D", "UNetMidBlock2D", None),
+        block_out_channels=[int(pick(32, 64) if skips else pick(8, 16, 24)) for _ in range(levels)], layers_per_block=pick(1, 2),
+        mid_block_scale_factor=pick(1, 2**0.5), downsample_padding=pick(0, 1), downsample_type=pick("conv", "resnet"),
+        upsample_type=pick("conv", "resnet"), dropout=pick(0.0, 0.1), act_fn=pick("silu", "swish", "relu", "gelu", "mish"),
+        attention_head_dim=pick(None, 8, 4, 5), norm_num_groups=None if all_skips and rng.random() < 0.7 else pick(4, 8),
+        attn_norm_num_groups=pick(None, 4), norm_eps=pick(1e-5, 1e-6), resnet_time_scale_shift=pick("default", "scale_shift"),
+        add_attention=pick(True, True, False), class_embed_type=kind if kind in ("timestep", "identity") else None,
+        num_class_embeds=5 if kind == "table" else None, num_train_timesteps=1000,
+    )
+    return c
+
+
+def label_of(net, n):
+    """Random labels for a network, or None."""
+    kind, width = net.config.class_embed_type, net.time_embedding.linear_2.out_features
+    if kind == "timestep":
+        return torch.randint(0, 1000, (n,)) if net.config.time_embedding_type == "learned" else torch.rand(n) * 100
+    if kind == "identity":
+        return torch.randn(n, width)
+    return torch.randint(0, 5, (n,)) if net.config.num_class_embeds else None
+
+
+@torch.inference_mode()
+def import_one(out, rng, number):
+    """One random network: what sets it apart, and how far the two programs are from one another."""
+    net = UNet2DModel(**random_config(rng)).eval()
+    for p in net.parameters():
+        p.add_(0.1 * torch.randn_like(p))
+    folder = out / "random" / f"{number:02d}"
+    net.save_pretrained(folder, safe_serialization=rng.random() < 0.7, max_shard_size="50KB" if rng.random() < 0.3 else "1GB")
+    c, n = net.config, 2
+    height, width = (c.sample_size, c.sample_size) if isinstance(c.sample_size, int) else c.sample_size or (32, 32)
+    x, given = torch.randn(n, c.in_channels, height, width), {}
+    if c.time_embedding_type == "fourier":
+        t = torch.tensor([0.05, 20.0])
+        given["sigma"], seen = t, x
+    else:  # the library's networks see variance preserving states of its default scheduler
+        t = torch.tensor(rng.integers(0, 1000, n))
+        bar = torch.cumprod(1 - torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64), 0)[t]
+        given["timestep"], seen = t.double(), (x * bar.sqrt()[:, None, None, None]).float()
+    label = label_of(net, n)
+    if label is not None:
+        given["label"] = label[:, None].float().contiguous() if c.class_embed_type == "timestep" else label
+    want = net(seen, t, label).sample
+    save_file({"x": x, **given}, out / "in.safetensors")
+    diffuse(out, "forward", folder, "--in", out / "in.safetensors", "--out", out / "out.safetensors")
+    difference = worst(load_file(out / "out.safetensors")["raw"], want)
+    shown = ", ".join([*c.down_block_types, c.mid_block_type or "no middle", *c.up_block_types, c.time_embedding_type, c.act_fn])
+    print(f"| {number} | {shown} | {difference:.1e} |", flush=True)
+    return difference
+
+
+def import_random(out, count=24):
+    shutil.rmtree(out / "random", ignore_errors=True)
+    rng = np.random.default_rng(9)
+    torch.manual_seed(9)
+    print("| network | blocks, time, activation | largest difference / largest value |\n|---|---|---|")
+    largest = max(import_one(out, rng, i) for i in range(count))
+    print(f"\nlargest of {count}: {largest:.1e}")
+    assert largest < 1e-5
+
+
+{"export": export, "import": import_random}[sys.argv[1]](Path(sys.argv[2]))

@@ -27,33 +27,48 @@ const (
 //
 // An index may name files of the folder only; every tensor must be in the shard that the index says, and there alone.
 func OpenWeightFolder(dir, stem string) (*File, error) {
-	names, err := weightFiles(dir, stem)
+	path, err := BestWeights(dir, stem)
 	if err != nil {
 		return nil, err
 	}
-	path := filepath.Join(dir, names[0])
+	return OpenShards(path)
+}
+
+// BestWeights returns the path of the file that [OpenWeightFolder] reads, which may be an index of shards.
+func BestWeights(dir, stem string) (string, error) {
+	names, err := weightFiles(dir, stem)
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(dir, names[0]), nil
+}
+
+// IsWeights says whether a file's name is one that [OpenWeightFolder] may choose.
+func IsWeights(name, stem string) bool {
+	rest, ok := strings.CutPrefix(name, stem+".")
+	return ok && weightRank(rest) >= 0
+}
+
+// OpenShards opens a file of weights, or all shards of an index, told apart by its ending .json, as one.
+func OpenShards(path string) (*File, error) {
 	if strings.HasSuffix(path, ".json") {
-		return openShards(dir, path)
+		return openShards(filepath.Dir(path), path)
 	}
 	return OpenWeights(path)
 }
 
-// WeightFiles lists the files that [OpenWeightFolder] reads: one with the weights, or an index and its shards by name.
-func WeightFiles(dir, stem string) ([]string, error) {
-	names, err := weightFiles(dir, stem)
-	if err != nil {
-		return nil, err
-	}
-	paths := []string{filepath.Join(dir, names[0])}
-	if !strings.HasSuffix(paths[0], ".json") {
+// WeightFiles lists the files that [OpenShards] reads: path itself and, if it is an index, the shards by name.
+func WeightFiles(path string) ([]string, error) {
+	paths := []string{path}
+	if !strings.HasSuffix(path, ".json") {
 		return paths, nil
 	}
-	where, err := readIndex(paths[0])
+	where, err := readIndex(path)
 	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", paths[0], err)
+		return nil, fmt.Errorf("reading %s: %w", path, err)
 	}
 	for _, name := range slices.Compact(slices.Sorted(maps.Values(where))) {
-		paths = append(paths, filepath.Join(dir, name))
+		paths = append(paths, filepath.Join(filepath.Dir(path), name))
 	}
 	return paths, nil
 }
@@ -66,7 +81,7 @@ func weightFiles(dir, stem string) ([]string, error) {
 	}
 	var names []string
 	for _, e := range entries {
-		if rest, ok := strings.CutPrefix(e.Name(), stem+"."); ok && !e.IsDir() && weightRank(rest) >= 0 {
+		if !e.IsDir() && IsWeights(e.Name(), stem) {
 			names = append(names, e.Name())
 		}
 	}

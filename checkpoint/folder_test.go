@@ -23,7 +23,11 @@ func TestGoldenWeightFolders(t *testing.T) {
 			t.Fatal(err)
 		}
 		values[i] = map[string][]float32{}
-		files, err := checkpoint.WeightFiles(golden.Path(t, "diffusers", name), "diffusion_pytorch_model")
+		best, err := checkpoint.BestWeights(golden.Path(t, "diffusers", name), "diffusion_pytorch_model")
+		if err != nil {
+			t.Fatal(err)
+		}
+		files, err := checkpoint.WeightFiles(best)
 		if err != nil || len(files) != 1+4*i {
 			t.Errorf("%s: files %q, %v", name, files, err)
 		}

@@ -62,24 +62,18 @@ func (t *Tensor) Len() int {
 
 // Float32 returns a new slice of the elements as float32: exact for F16, BF16, F32 and the 8- and 16-bit integers,
 // rounded to nearest for F64 and wider integers; BOOL gives 0 and 1. Infinities and NaNs are kept.
-func (t *Tensor) Float32() ([]float32, error) { return decode(t, nil, appendFloats[float32]) }
-
-// Float32Into is Float32 into the memory of buf, whose content is lost, as far as that suffices; it saves the allocations of whoever decodes
-// one tensor after the other. The result is valid until buf is used again.
-func (t *Tensor) Float32Into(buf []float32) ([]float32, error) {
-	return decode(t, buf, appendFloats[float32])
-}
+func (t *Tensor) Float32() ([]float32, error) { return decode(t, appendFloats[float32]) }
 
 // Float64 returns a new slice of the elements as float64: exact but for 64-bit integers beyond 2⁵³.
-func (t *Tensor) Float64() ([]float64, error) { return decode(t, nil, appendFloats[float64]) }
+func (t *Tensor) Float64() ([]float64, error) { return decode(t, appendFloats[float64]) }
 
 // Int64 returns a new slice of the elements of an integer or BOOL tensor; floats, and U64 values past the range of
 // int64, are errors.
-func (t *Tensor) Int64() ([]int64, error) { return decode(t, nil, appendInts) }
+func (t *Tensor) Int64() ([]int64, error) { return decode(t, appendInts) }
 
 // Uint8 returns a new slice of the elements of a U8 or BOOL tensor; every other type is an error.
 func (t *Tensor) Uint8() ([]uint8, error) {
-	return decode(t, nil, func(dst []uint8, d DType, b []byte) ([]uint8, error) {
+	return decode(t, func(dst []uint8, d DType, b []byte) ([]uint8, error) {
 		if d != U8 && d != Bool {
 			return dst, fmt.Errorf("a tensor of type %s does not decode to bytes", d)
 		}
@@ -87,8 +81,8 @@ func (t *Tensor) Uint8() ([]uint8, error) {
 	})
 }
 
-// decode gathers the elements of t in buf or, if they do not fit, in a new slice, with add, which appends those of one chunk.
-func decode[T any](t *Tensor, buf []T, add func([]T, DType, []byte) ([]T, error)) ([]T, error) {
+// decode gathers the elements of t with add, which appends those of one chunk.
+func decode[T any](t *Tensor, add func([]T, DType, []byte) ([]T, error)) ([]T, error) {
 	n, err := elements(t.Shape)
 	if err != nil {
 		return nil, err
@@ -103,10 +97,7 @@ func decode[T any](t *Tensor, buf []T, add func([]T, DType, []byte) ([]T, error)
 	if !t.data.trusted() {
 		reserve = min(n, 1<<20) // grows with what really arrives
 	}
-	out := buf[:0]
-	if out == nil || cap(out) < reserve {
-		out = make([]T, 0, reserve)
-	}
+	out := make([]T, 0, reserve)
 	err = t.data.read(func(b []byte) (err error) {
 		out, err = add(out, t.DType, b)
 		return err

@@ -50,7 +50,7 @@ type Options struct {
 	SkipBad       bool                         // leave out pictures that cannot be decoded, or are larger than MaxPixels, instead of failing
 	Warn          func(string)                 // told what was skipped, a line at a time, from the goroutine that called Open; may be nil
 	Skipped       func(name string, err error) // told of each picture that SkipBad leaves out; nil: Warn is
-	Progress      func(done, total int)        // told how many pictures are read, from the goroutine that called Open; may be nil
+	Progress      func(done, total int)        // told how many pictures are read, or files of a table, from the goroutine that called Open; may be nil
 	MaxBytes      int64                        // keep up to this many bytes of decoded pictures in memory; 0: DefaultMaxBytes
 	MaxPixels     int                          // refuse larger pictures; 0: imageio.DefaultPixels
 }

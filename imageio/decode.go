@@ -172,7 +172,16 @@ func fromImage(m image.Image, bounds image.Rectangle) Image {
 			out.Pix[i] = uint8(m.Gray16At(bounds.Min.X+i%w, bounds.Min.Y+i/w).Y >> 8)
 		}
 		return out
-	case *image.NRGBA, *image.NRGBA64, *image.NYCbCrA:
+	case *image.NRGBA:
+		if !bounds.In(m.Rect) {
+			break
+		}
+		out := New(h, w, 4)
+		for y := range h {
+			copy(out.Pix[4*y*w:4*(y+1)*w], m.Pix[m.PixOffset(bounds.Min.X, bounds.Min.Y+y):])
+		}
+		return out
+	case *image.NRGBA64, *image.NYCbCrA:
 		return withAlpha(m, bounds)
 	case interface{ Opaque() bool }:
 		if !m.Opaque() {

@@ -14,6 +14,7 @@ type grid struct {
 	Title  string
 	Header []string
 	Rows   []gridRow
+	Words  bool // the cells are no numbers
 }
 
 type gridRow struct {
@@ -58,7 +59,10 @@ func (r *Report) overview() grid {
 	}))
 	g.add("Data", r.each((*Run).dataWords))
 	for _, c := range r.Charts {
-		if c.Over == "images" && (c.Group == groupQuality || c.Group == groupLoss) || c.ID == "images_per_sec" || c.ID == "peak_memory_bytes" {
+		switch {
+		case c.ID == "images_per_sec":
+			g.add(c.Title+", median", c.medians(len(r.Runs)))
+		case c.Group == groupQuality, c.Group == groupLoss, c.ID == "peak_memory_bytes":
 			g.add(c.Title, c.words(len(r.Runs)))
 		}
 	}
@@ -79,6 +83,16 @@ func (c *Chart) words(runs int) []string {
 			last += fmt.Sprintf(" (best %s at %s)", short(best), short(s.X[at]))
 		}
 		cells[s.Run] = last
+	}
+	return cells
+}
+
+// medians are the middle values of each run's curve.
+func (c *Chart) medians(runs int) []string {
+	cells := make([]string, runs)
+	for _, s := range c.Series {
+		sorted := slices.Sorted(slices.Values(s.Y))
+		cells[s.Run] = short(sorted[len(sorted)/2]) + " " + c.Unit
 	}
 	return cells
 }
@@ -177,7 +191,7 @@ func (c *Chart) sentence() string {
 	return fmt.Sprintf("%s over %s: %s.", c.Title, c.Over, strings.Join(parts, "; "))
 }
 
-// options are the settings of all runs, a grid for each part of options.json.
+// options are the settings of all runs, a grid for each object in options.json.
 func (r *Report) options() []grid {
 	var paths []string
 	values := make([]map[string]string, len(r.Runs))
@@ -192,9 +206,9 @@ func (r *Report) options() []grid {
 	}
 	var all []grid
 	for _, path := range paths {
-		part, name, found := strings.Cut(path, ".")
-		if !found {
-			part, name = "run", path
+		part, name := "run", path
+		if dot := strings.LastIndexByte(path, '.'); dot >= 0 {
+			part, name = path[:dot], path[dot+1:]
 		}
 		at := slices.IndexFunc(all, func(g grid) bool { return g.Title == part })
 		if at < 0 {
@@ -243,7 +257,7 @@ func (r *Report) byClass() grid {
 
 // sessions is the table of programs and machines.
 func (r *Report) sessions() grid {
-	g := grid{Header: []string{"from image", "time", "program", "system", "kernels", "threads"}}
+	g := grid{Words: true, Header: []string{"from image", "time", "program", "system", "kernels", "threads"}}
 	for _, run := range r.Runs {
 		for _, s := range run.Sessions {
 			program := strings.TrimSpace("diffuse " + s.Version + " " + s.Commit)
@@ -257,7 +271,7 @@ func (r *Report) sessions() grid {
 
 // evaluations is the table of what "diffuse eval" measured.
 func (r *Report) evaluations() grid {
-	g := grid{Header: []string{"time", "samples", "reference", "numbers"}}
+	g := grid{Words: true, Header: []string{"time", "samples", "reference", "numbers"}}
 	for _, run := range r.Runs {
 		for _, e := range run.evals {
 			var numbers []string

@@ -131,7 +131,7 @@
       this.plot.classList.add('live');
       // A slider is what assistive technology knows how to move along: its value is the read-out.
       const title = figure.querySelector('h4').textContent;
-      this.set({tabindex: 0, role: 'slider', 'aria-label': title, 'aria-description': this.description});
+      this.set({tabindex: 0, role: 'slider', 'aria-valuenow': 0, 'aria-valuetext': 'arrow keys read values', 'aria-label': title, 'aria-description': this.description});
       this.svg.setAttribute('aria-hidden', 'true');
       this.svg.removeAttribute('role');
       this.button = figure.querySelector('.scale');

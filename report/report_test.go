@@ -368,6 +368,32 @@ func TestBeside(t *testing.T) {
 	}
 }
 
+// TestDistillation: a run of another kind is drawn from what it has, negative losses and all.
+func TestDistillation(t *testing.T) {
+	dir := t.TempDir()
+	put(t, dir, "options.json", `{"kind":"distillation","options":{"duration":40,"alpha":1.2},"setup":{"teacher":"fashion-teacher"}}`)
+	put(t, dir, "stats.jsonl", `{"tick":1,"nimg":20,"steps":2,"loss_fake":3,"loss_generator":-0.5,"grad_norm_fake":7,"grad_norm_generator":8,"lr_fake":1e-5,"lr_generator":2e-5,"dropped":0,"cleaned":0}`+"\n"+
+		`{"tick":2,"nimg":40,"steps":4,"loss_fake":2,"loss_generator":-0.25,"grad_norm_fake":5,"grad_norm_generator":6,"lr_fake":1e-5,"lr_generator":2e-5,"dropped":1,"cleaned":0}`+"\n")
+	p := page(t, read(t, dir), 0)
+	titles := map[string]chart{}
+	for _, c := range embedded(t, p).Charts {
+		titles[c.Title] = c
+	}
+	for _, title := range []string{"Loss of the fake network", "Loss of the generator", "Gradient norm of the fake network", "Learning rate of the generator", "Pictures dropped, not finite"} {
+		if _, ok := titles[title]; !ok {
+			t.Errorf("no chart %q", title)
+		}
+	}
+	if titles["Loss of the generator"].Log || !titles["Loss of the fake network"].Log {
+		t.Error("a negative loss is on a logarithmic axis, or a positive one is not")
+	}
+	for _, words := range []string{"distillation", "fashion-teacher", "40 of 40"} {
+		if !strings.Contains(p, words) {
+			t.Errorf("the page does not say %q", words)
+		}
+	}
+}
+
 // TestLong: a long curve is thinned to what a screen can show, and keeps its ends and its outliers.
 func TestLong(t *testing.T) {
 	dir := fixture(t, "run")

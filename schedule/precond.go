@@ -67,7 +67,8 @@ func EDMVelocity(sigmaData float64) Precond {
 }
 
 // Consistency is the preconditioning of consistency models, whose D at sigmaMin is x itself (Song et al. 2023, arXiv 2303.01469, appendix C):
-// skip = sd²/((s-sigmaMin)²+sd²), out = (s-sigmaMin)·sd/sqrt(s²+sd²), in = 1/sqrt(s²+sd²), noise = 250 ln(s).
+// skip = sd²/((s-sigmaMin)²+sd²), out = (s-sigmaMin)·sd/sqrt(s²+sd²), in = 1/sqrt(s²+sd²), noise = 250 ln(s). With sigmaMin 0 it is that of
+// their teachers, EDM's but for the scale of the label.
 func Consistency(sigmaMin, sigmaMax, sigmaData float64) Precond {
 	v := sigmaData * sigmaData
 	return Precond{

@@ -15,6 +15,7 @@ type Trained struct {
 	TrainedBetas      []float64 `json:"trained_betas,omitempty"`          // in place of the four above
 	PredictionType    string    `json:"prediction_type"`                  // what the network returns: "epsilon", "sample" or "v_prediction"
 	ZeroSNR           bool      `json:"rescale_betas_zero_snr,omitempty"` // no signal at the last step, whose level stands as 4096 (arXiv 2305.08891)
+	TimestepScale     float64   `json:"timestep_scale,omitempty"`         // the network's label is the step times this; 0 = 1
 }
 
 // DefaultTrained returns DDPM's schedule, which is what diffusers' schedulers take for absent settings.
@@ -86,6 +87,13 @@ func (d Trained) Precond() (Precond, error) {
 	default:
 		return Precond{}, fmt.Errorf("schedule: prediction_type %q is unknown; known are epsilon, sample, v_prediction", d.PredictionType)
 	}
+	scale := d.TimestepScale
+	if scale == 0 {
+		scale = 1
+	}
+	if !(scale > 0 && scale < 1e6) {
+		return Precond{}, fmt.Errorf("schedule: timestep_scale is %g, want a positive number", scale)
+	}
 	last := len(table.Sigma) - 1
 	return Precond{
 		Name: "discrete", SigmaMin: table.Sigma[0], SigmaMax: min(table.Sigma[last], pureNoise),
@@ -95,7 +103,7 @@ func (d Trained) Precond() (Precond, error) {
 			if d.ZeroSNR && s == pureNoise { // which lies below the level of the step before
 				step = float64(last)
 			}
-			return skip, out, 1 / math.Sqrt(s*s+1), step
+			return skip, out, 1 / math.Sqrt(s*s+1), scale * step
 		},
 	}, nil
 }

@@ -49,16 +49,26 @@ func weight(x *Tensor) (taps, in, out int) {
 	return 0, 0, 0
 }
 
-// swapLayout converts x of taps×in×out to y of out×in×taps, or back.
+// swapLayout converts x of taps×in×out to y of out×in×taps, or back. It goes through as many outputs at a time as fill a cache line, so that both sides
+// are touched once.
 func swapLayout(y, x []float32, taps, in, out int, toFile bool) {
-	for k := range taps {
+	const line = 16
+	for o0 := 0; o0 < out; o0 += line {
+		n := min(line, out-o0)
 		for i := range in {
-			for o := range out {
-				a, b := (k*in+i)*out+o, (o*in+i)*taps+k
+			for k := range taps {
+				a, b := (k*in+i)*out+o0, (o0*in+i)*taps+k
 				if toFile {
-					y[b] = x[a]
-				} else {
-					y[a] = x[b]
+					for _, v := range x[a : a+n] {
+						y[b] = v
+						b += in * taps
+					}
+					continue
+				}
+				row := y[a : a+n]
+				for o := range row {
+					row[o] = x[b]
+					b += in * taps
 				}
 			}
 		}

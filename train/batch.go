@@ -98,6 +98,12 @@ func (l *Loader) Load(first int64, n int) (*Batch, error) {
 			return nil, fmt.Errorf("reading picture %d of the data set: %w", pick[i], err)
 		}
 	}
+	if p, ok := l.data.(dataset.Prefetcher); ok { // decodes what the next call will want while the network computes
+		for i := range pick {
+			pick[i] = l.picture(first + int64(n+i))
+		}
+		p.Prefetch(pick)
+	}
 	return &l.batch, nil
 }
 

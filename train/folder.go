@@ -19,6 +19,7 @@ const (
 	statisticsFile = "stats.jsonl"
 	logFile        = "log.txt"
 	metricsFile    = "metrics.jsonl"
+	validationFile = "validation.jsonl"
 )
 
 // A record is the content of options.json: everything that a run's bytes depend on, and how it is measured.

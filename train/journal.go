@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -47,13 +49,16 @@ type metricsLine struct {
 // A journal is the files that a run appends to. Every line carries the number of images shown before it was
 // written, so that lines which a crash left behind the last checkpoint can be found and dropped.
 type journal struct {
-	stats, log, metrics *os.File          // metrics is nil until something has been measured
+	stats, log          *os.File
+	metrics, validation *os.File          // nil until something has been measured
+	events              *eventLog         // nil if TensorBoard is not written for
 	evaluated           int64             // images in the last line of metrics, -1 if there is none
 	echo                func(line string) // may be nil
 }
 
-// openJournal opens the files in dir for appending, after dropping lines from beyond `images` shown.
-func openJournal(dir string, images int64, echo func(string)) (*journal, error) {
+// openJournal opens the files in dir for appending, after dropping lines from beyond `images` shown. TensorBoard is written for if it is so
+// far, or if tensorboard says so.
+func openJournal(dir string, images int64, tensorboard bool, echo func(string)) (*journal, error) {
 	stats, log, metrics := filepath.Join(dir, statisticsFile), filepath.Join(dir, logFile), filepath.Join(dir, metricsFile)
 	if _, err := rewind(stats, images, statsImages); err != nil {
 		return nil, err
@@ -66,11 +71,17 @@ func openJournal(dir string, images int64, echo func(string)) (*journal, error) 
 	if j.evaluated, err = rewind(metrics, images, metricsImages); err != nil {
 		return nil, err
 	}
-	if j.stats, err = appendTo(stats); err != nil {
+	if _, err := rewind(filepath.Join(dir, validationFile), images, metricsImages); err != nil {
 		return nil, err
 	}
-	if j.log, err = appendTo(log); err != nil {
-		j.stats.Close()
+	if j.stats, err = appendTo(stats); err == nil {
+		j.log, err = appendTo(log)
+	}
+	if err == nil {
+		j.events, err = openEvents(dir, images, tensorboard)
+	}
+	if err != nil {
+		j.close()
 		return nil, err
 	}
 	return j, nil
@@ -135,7 +146,12 @@ func logImages(line []byte) (int64, bool) {
 }
 
 // tick appends a line of statistics to both files.
-func (j *journal) tick(s Stats) error { return j.line(s.Images, s, s.String()) }
+func (j *journal) tick(s Stats) error {
+	if err := j.events.scalars(s.Images, s.scalars()); err != nil {
+		return err
+	}
+	return j.line(s.Images, s, s.String())
+}
 
 // line appends statistics to stats.jsonl, and in words to the log.
 func (j *journal) line(images int64, statistics any, words string) error {
@@ -149,22 +165,43 @@ func (j *journal) line(images int64, statistics any, words string) error {
 	return j.say(images, "%s", words)
 }
 
-// metric appends a line to metrics.jsonl, which is made for it if it is the first.
-func (j *journal) metric(dir string, m metricsLine) error {
-	line, err := json.Marshal(m)
-	if err != nil {
-		return fmt.Errorf("metrics: %w", err)
-	}
-	if j.metrics == nil {
-		if j.metrics, err = appendTo(filepath.Join(dir, metricsFile)); err != nil {
-			return err
-		}
-	}
-	if _, err := j.metrics.Write(append(line, '\n')); err != nil {
+// metric appends a line to metrics.jsonl.
+func (j *journal) metric(dir string, m metricsLine, e Evaluation) error {
+	if err := appendLine(&j.metrics, filepath.Join(dir, metricsFile), m); err != nil {
 		return err
 	}
 	j.evaluated = m.Images
-	return nil
+	var values []scalar
+	for _, name := range slices.Sorted(maps.Keys(e.Scalars)) {
+		values = append(values, scalar{"eval/" + name, e.Scalars[name]})
+	}
+	return j.events.scalars(m.Images, values)
+}
+
+// validated appends a line to validation.jsonl.
+func (j *journal) validated(dir string, v ValidationLine) error {
+	if err := appendLine(&j.validation, filepath.Join(dir, validationFile), v); err != nil {
+		return err
+	}
+	if err := j.events.scalars(v.Images, v.scalars()); err != nil {
+		return err
+	}
+	return j.say(v.Images, "tick %d  validation loss %.5g", v.Tick, v.Loss)
+}
+
+// appendLine appends v as JSON to the file at path, which is opened for the first line of a session.
+func appendLine(f **os.File, path string, v any) error {
+	line, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("a line of %s: %w", filepath.Base(path), err)
+	}
+	if *f == nil {
+		if *f, err = appendTo(path); err != nil {
+			return err
+		}
+	}
+	_, err = (*f).Write(append(line, '\n'))
+	return err
 }
 
 // say appends a line to the log.
@@ -193,11 +230,13 @@ func (j *journal) close() {
 	}
 }
 
+// files are those that are open.
 func (j *journal) files() []*os.File {
-	if j.metrics == nil {
-		return []*os.File{j.stats, j.log}
+	all := []*os.File{j.stats, j.log, j.metrics, j.validation}
+	if j.events != nil {
+		all = append(all, j.events.file)
 	}
-	return []*os.File{j.stats, j.log, j.metrics}
+	return slices.DeleteFunc(all, func(f *os.File) bool { return f == nil })
 }
 
 // peakMemory returns the most memory that the process has held: what Linux reports, elsewhere what Go's runtime asked for.

@@ -119,7 +119,7 @@ func ResumeLoop(dir string, t Task, p Pace, h Hooks, check func(images int64) er
 
 func (l *Loop) open(how string) error {
 	var err error
-	if l.journal, err = openJournal(l.Dir, l.task.Shown(), l.hooks.Log); err != nil {
+	if l.journal, err = openJournal(l.Dir, l.task.Shown(), false, l.hooks.Log); err != nil {
 		return err
 	}
 	err = l.journal.say(l.task.Shown(), "%s: %d of %d images shown, batch %d", how, l.task.Shown(), l.pace.Duration, l.pace.Batch)
@@ -257,7 +257,7 @@ func (l *Loop) evaluate(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := l.journal.metric(l.Dir, metricsLine{Tick: l.ticks, Images: l.task.Shown(), Evaluation: e.Line}); err != nil {
+	if err := l.journal.metric(l.Dir, metricsLine{Tick: l.ticks, Images: l.task.Shown(), Evaluation: e.Line}, e); err != nil {
 		return err
 	}
 	return l.Say("tick %d  %s", l.ticks, e.Words)

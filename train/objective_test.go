@@ -43,12 +43,12 @@ func objectiveTrainer(t *testing.T, ob train.Objective) *train.Trainer {
 	return tr
 }
 
-// TestObjectives: whatever the network returns, it learns. The last ten losses of 50 are compared with the first ten by their geometric means,
+// TestObjectives: whatever the network returns, it learns. The last ten losses of 40 are compared with the first ten by their geometric means,
 // since some weights let single noise levels dominate.
 func TestObjectives(t *testing.T) {
 	for _, name := range []string{"simple diffusion", "zero SNR", "DDPM", "picture"} {
-		all := steps(t, objectiveTrainer(t, objectives()[name]), 50)
-		first, last := middle(all[:10]), middle(all[40:])
+		all := steps(t, objectiveTrainer(t, objectives()[name]), 40)
+		first, last := middle(all[:10]), middle(all[30:])
 		t.Logf("%s: loss %.4g, then %.4g", name, first, last)
 		if !(last < 0.9*first) {
 			t.Errorf("%s: the loss went from %g to %g, want less than 0.9 times as much", name, first, last)

@@ -31,6 +31,9 @@ type Job struct {
 	EvaluateTicks int
 	Evaluation    any // how Evaluate measures, for options.json; must turn into JSON, may change when a run is resumed
 
+	Validation  *Validation // measured at every tick; nil: not. No byte of the training depends on it
+	TensorBoard bool        // write a file for TensorBoard, too; a run that has one goes on with it anyway
+
 	// AllowChange, if it is not nil, is asked for each field of options.json (options.lr, data.images, setup.…) in which the job differs from the run
 	// that it resumes. If it agrees to all of them the run goes on as the job says: neither run's bytes, but a run. It should not agree
 	// to what gives the weights another meaning.
@@ -43,6 +46,8 @@ type Evaluation struct {
 	Words string // for the log
 
 	Changed bool // what was measured has changed the task's state, in a [Loop]: a checkpoint follows
+
+	Scalars map[string]float64 // numbers by name, for TensorBoard
 }
 
 // Tick tells the hooks where the run is.
@@ -99,7 +104,7 @@ func Start(dir string, job Job) (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	t, err := NewTrainer(job.Options, job.Net, job.EMA, job.Data)
+	t, err := job.trainer()
 	if err != nil {
 		return nil, err
 	}
@@ -173,7 +178,7 @@ func resume(dir string, job Job, l *FolderLock) (*Run, error) {
 	if _, err := was.changes(now, 0, job.AllowChange); err != nil { // before the state is read: a clearer error than its tensors would give
 		return nil, fmt.Errorf("resuming %s: %w", dir, err)
 	}
-	t, err := NewTrainer(job.Options, job.Net, job.EMA, job.Data)
+	t, err := job.trainer()
 	if err != nil {
 		return nil, err
 	}
@@ -208,6 +213,16 @@ func resume(dir string, job Job, l *FolderLock) (*Run, error) {
 	return r, nil
 }
 
+// trainer makes the job's Trainer.
+func (job *Job) trainer() (*Trainer, error) {
+	if job.Validation != nil {
+		if err := job.Validation.check(job.Data); err != nil {
+			return nil, err
+		}
+	}
+	return NewTrainer(job.Options, job.Net, job.EMA, job.Data)
+}
+
 // sweep removes half-written files that a killed run left behind (named by checkpoint.AtomicFile).
 func sweep(dir string) {
 	left, _ := filepath.Glob(filepath.Join(dir, ".*.????????.tmp"))
@@ -217,7 +232,7 @@ func sweep(dir string) {
 }
 
 func open(dir string, job Job, t *Trainer, l *FolderLock, tot totals, saved int64, how string) (*Run, error) {
-	j, err := openJournal(dir, t.Images, job.Log)
+	j, err := openJournal(dir, t.Images, job.TensorBoard, job.Log)
 	if err != nil {
 		return nil, err
 	}
@@ -300,6 +315,11 @@ func (r *Run) tick(s StepResult, last bool) error {
 	}
 	due := func(every int) bool { return last || every > 0 && st.Tick%int64(every) == 0 }
 	t := Tick{Dir: r.Dir, Stats: st, Last: last}
+	if r.job.Validation != nil {
+		if err := r.validate(st.Tick); err != nil {
+			return err
+		}
+	}
 	if r.job.Pictures != nil && due(r.Options.PictureTicks) {
 		if err := r.job.Pictures(t); err != nil {
 			return fmt.Errorf("drawing pictures after %d images: %w", r.Images, err)
@@ -347,7 +367,7 @@ func (r *Run) evaluate(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("evaluating after %d images: %w", r.Images, err)
 	}
-	if err := r.journal.metric(r.Dir, metricsLine{Tick: t.Stats.Tick, Images: r.Images, Evaluation: e.Line}); err != nil {
+	if err := r.journal.metric(r.Dir, metricsLine{Tick: t.Stats.Tick, Images: r.Images, Evaluation: e.Line}, e); err != nil {
 		return err
 	}
 	return r.journal.say(r.Images, "tick %d  %s", t.Stats.Tick, e.Words)

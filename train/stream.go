@@ -11,6 +11,9 @@ const (
 	forClass   = "class dropout"
 	forDropout = "dropout"
 	forAugment = "augmentation"
+
+	forValidationSigma = "validation sigma"
+	forValidationNoise = "validation noise"
 )
 
 // A Stream selects the random numbers of one (seed, purpose): a sequence of its own for every number of an image.

@@ -115,10 +115,15 @@ func finiteJSON(text []byte) []byte {
 	return notJSON.ReplaceAll(text, []byte("${1}null${3}"))
 }
 
-// readScheduler reads the scheduler's configuration of a folder. Without one, a network with Fourier features, which embed noise levels, has
+// readScheduler reads the scheduler's configuration that stands beside a network's folder or in it. Without one, a network with Fourier features, which embed noise levels, has
 // that of ScoreSdeVe, any other DDPM's; both are without a class.
 func readScheduler(dir string, c Config) (Scheduler, error) {
-	for _, path := range []string{filepath.Join(dir, "scheduler", "scheduler_config.json"), filepath.Join(dir, "scheduler_config.json")} {
+	places := []string{filepath.Join(dir, "scheduler"), dir}
+	if filepath.Base(dir) == "unet" {
+		places = []string{filepath.Join(filepath.Dir(dir), "scheduler"), filepath.Dir(dir)}
+	}
+	for _, place := range places {
+		path := filepath.Join(place, "scheduler_config.json")
 		b, err := readJSON(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue

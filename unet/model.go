@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
+	"path/filepath"
 	"strings"
 
 	"diffuse/checkpoint"
@@ -32,7 +34,7 @@ type Card struct {
 	ImagesTrained int64           `json:"images_trained,omitempty"`
 
 	Discrete   *schedule.Trained `json:"discrete,omitempty"`    // of preconditioning "discrete"
-	SigmaRange *[2]float64       `json:"sigma_range,omitempty"` // of "consistency" and "score": the levels that it was trained on
+	SigmaRange *[2]float64       `json:"sigma_range,omitempty"` // of "consistency" and "score": the levels that it was trained on; from 0 for a teacher of consistency models
 	Diffusers  *DiffusersOrigin  `json:"diffusers,omitempty"`   // of a model that came from diffusers
 	Sampling   *Sampling         `json:"sampling,omitempty"`    // how pictures are drawn unless one asks for something else
 }
@@ -51,7 +53,7 @@ type Sampling struct {
 func (c Card) Preconditioning() (schedule.Precond, error) {
 	switch {
 	case c.Precond == "consistency" || c.Precond == "score":
-		if r := c.SigmaRange; r == nil || !(r[0] > 0 && r[0] < r[1] && r[1] < 1e6) || !(c.SigmaData > 0) {
+		if r := c.SigmaRange; r == nil || !(r[0] >= 0 && r[0] < r[1] && r[1] < 1e6) || !(c.SigmaData > 0) {
 			return schedule.Precond{}, fmt.Errorf("preconditioning %q without its range of noise levels", c.Precond)
 		} else if c.Precond == "score" {
 			return schedule.Score(r[0], r[1]), nil
@@ -97,18 +99,26 @@ func (m *Model) File(d checkpoint.DType) (*checkpoint.File, error) {
 }
 
 // LoadModel reads a model file, told apart by content: one of ours, or a
-// snapshot or training state of EDM or SiD (see [ReadEDM]). The error says what is
+// snapshot or training state of EDM or SiD (see [ReadEDM]), or weights of OpenAI's
+// programs (see [ReadOpenAI]). The error says what is
 // wrong with it: no file of either kind, no card, unknown fields, missing,
 // unknown or misshapen tensors.
-func LoadModel(path string) (*Model, error) {
+func LoadModel(path string) (*Model, error) { return LoadModelAs(path, "") }
+
+// LoadModelAs is LoadModel for a file whose tensors do not tell their network's whole architecture: arch says the rest (see [ReadOpenAI]). If it
+// is "", a file of flags beside path counts, NAME.flags for NAME.pt.
+func LoadModelAs(path, arch string) (*Model, error) {
 	f, err := checkpoint.Open(path)
 	if err != nil {
 		if checkpoint.IsPickle(path) {
-			return loadEDM(path)
+			return loadPickle(path, arch)
 		}
 		return nil, err
 	}
 	defer f.Close()
+	if IsOpenAI(f) {
+		return loadOpenAI(f, path, arch)
+	}
 	m, err := ReadModel(f)
 	if err != nil {
 		return nil, fmt.Errorf("loading model %s: %w", path, err)
@@ -116,13 +126,35 @@ func LoadModel(path string) (*Model, error) {
 	return m, nil
 }
 
-func loadEDM(path string) (*Model, error) {
+// loadPickle reads a pickle or PyTorch file: a network of EDM's or SiD's, or weights of OpenAI's programs.
+func loadPickle(path, arch string) (*Model, error) {
 	p, err := checkpoint.OpenPickle(path)
 	if err != nil {
 		return nil, err
 	}
 	defer p.Close()
+	if net, _ := EDMNetwork(p); net == nil {
+		f, err := p.Tensors(p.Root)
+		if err == nil && IsOpenAI(f) {
+			return loadOpenAI(f, path, arch)
+		}
+	}
 	m, err := ReadEDM(p)
+	if err != nil {
+		return nil, fmt.Errorf("loading model %s: %w", path, err)
+	}
+	return m, nil
+}
+
+func loadOpenAI(f *checkpoint.File, path, arch string) (*Model, error) {
+	if arch == "" {
+		b, err := readJSON(strings.TrimSuffix(path, filepath.Ext(path)) + ".flags")
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		arch = strings.TrimSpace(string(b))
+	}
+	m, err := ReadOpenAI(f, arch)
 	if err != nil {
 		return nil, fmt.Errorf("loading model %s: %w", path, err)
 	}

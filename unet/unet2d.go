@@ -21,6 +21,7 @@ type UNet2D struct {
 	MidNormGroups  int      `json:"attn_norm_num_groups"` // groups of the norm before the middle's attention; 0 = no norm
 	NormEps        float64  `json:"norm_eps"`             // added to the variance
 	HeadChannels   int      `json:"attention_head_dim"`   // channels of an attention head; 0 = all, one head
+	Heads          int      `json:"num_heads,omitempty"`  // heads at every level, in place of HeadChannels, which is 0 then; the library has no such option
 	Middle         bool     `json:"mid_block"`            // two residual blocks between encoder and decoder
 	MidAttention   bool     `json:"add_attention"`        // attention between those
 	MidScale       float64  `json:"mid_block_scale_factor"`
@@ -101,6 +102,8 @@ func (u *UNet2D) validate(c Config, check func(ok bool, format string, args ...a
 	between("norm_num_groups", u.NormGroups, 0, maxChannels)
 	between("attn_norm_num_groups", u.MidNormGroups, 0, maxChannels)
 	between("attention_head_dim", u.HeadChannels, 0, maxChannels)
+	between("num_heads", u.Heads, 0, maxChannels)
+	check(u.Heads == 0 || u.HeadChannels == 0, "num_heads and attention_head_dim are both given")
 	between("time_embedding_dim", u.EmbChannels, 1, maxChannels)
 	check(u.NormEps > 0 && u.NormEps < 1, "norm_eps is %g, want a small positive number", u.NormEps)
 	check(u.MidScale > 0 && u.MidScale < 1e6, "mid_block_scale_factor is %g, want a positive number", u.MidScale)

@@ -262,7 +262,10 @@ func (b *builder) resnet(name, peer, attention string, r resnet) block {
 func (b *builder) unet2DAttention(k *block, name, peer string, r resnet) {
 	head := b.net.UNet2D.HeadChannels
 	if head == 0 {
-		head = r.out
+		head = r.out / max(1, b.net.UNet2D.Heads)
+	}
+	if head == 0 {
+		head, b.err = r.out, fmt.Errorf("%s: %d channels for %d heads", peer, r.out, b.net.UNet2D.Heads)
 	}
 	k.heads = r.out / head
 	if k.heads == 0 && b.err == nil {

@@ -38,6 +38,9 @@ func (m *Model) makeScheduler() (map[string]any, error) {
 	trained := m.Discrete
 	switch m.Precond {
 	case "consistency":
+		if m.SigmaRange[0] == 0 {
+			return nil, fmt.Errorf("%w: no scheduler there has EDM's preconditioning with a label of 250 ln sigma", ErrNotUNet2D)
+		}
 		return map[string]any{"_class_name": "CMStochasticIterativeScheduler", "sigma_min": m.SigmaRange[0], "sigma_max": m.SigmaRange[1],
 			"sigma_data": m.SigmaData, "num_train_timesteps": 40, "rho": 7.0, "s_noise": 1.0, "clip_denoised": true}, nil
 	case "score":
@@ -55,6 +58,9 @@ func (m *Model) makeScheduler() (map[string]any, error) {
 	case "discrete":
 	default:
 		return nil, fmt.Errorf("%w: no scheduler there has the preconditioning %q", ErrNotUNet2D, m.Precond)
+	}
+	if trained.TimestepScale != 0 && trained.TimestepScale != 1 {
+		return nil, fmt.Errorf("%w: its embedding gets timesteps times %g, there as they are", ErrNotUNet2D, trained.TimestepScale)
 	}
 	c := map[string]any{"_class_name": "DDIMScheduler", "clip_sample": false,
 		"num_train_timesteps": trained.NumTrainTimesteps, "beta_start": trained.BetaStart, "beta_end": trained.BetaEnd,

@@ -1,8 +1,12 @@
 package unet
 
 import (
+	"errors"
 	"fmt"
+	"runtime"
 	"slices"
+	"sync"
+	"sync/atomic"
 
 	"diffuse/checkpoint"
 	"diffuse/tensor"
@@ -38,15 +42,26 @@ func (n *Net) Import(files map[string]*checkpoint.Tensor) error {
 	if err := n.match(files); err != nil {
 		return err
 	}
-	var data []float32
-	for _, p := range n.stored() {
-		var err error
-		if data, err = files[p.name].Float32Into(data); err != nil {
-			return fmt.Errorf("tensor %q: %w", p.name, err)
-		}
-		tensor.FromFile(p.Tensor, data)
+	params := n.stored()
+	errs := make([]error, len(params))
+	var next atomic.Int64
+	var all sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), len(params)) {
+		all.Go(func() {
+			for i := next.Add(1) - 1; i < int64(len(params)); i = next.Add(1) - 1 {
+				p := params[i]
+				err := files[p.name].UseFloat32(func(v []float32) error {
+					tensor.FromFile(p.Tensor, v)
+					return nil
+				})
+				if err != nil {
+					errs[i] = fmt.Errorf("tensor %q: %w", p.name, err)
+				}
+			}
+		})
 	}
-	return nil
+	all.Wait()
+	return errors.Join(errs...)
 }
 
 // NotFinite counts the weights that are infinite or no numbers, with which nothing can be computed, and names the first tensor that has any.

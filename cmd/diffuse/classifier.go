@@ -58,11 +58,11 @@ func runClassifier(ctx context.Context, u *ui, o classifierOptions) error {
 	if err := checkOutput("out", o.out); err != nil {
 		return err
 	}
-	learn, err := dataset.Open(o.data, dataset.Options{Split: "train"})
+	learn, err := openSet(u, o.data, dataset.Options{Split: "train"})
 	if err != nil {
 		return fmt.Errorf("--data: %w", err)
 	}
-	test, err := dataset.Open(o.data, dataset.Options{Split: "test"})
+	test, err := openSet(u, o.data, dataset.Options{Split: "test"})
 	if err != nil {
 		return fmt.Errorf("--data: %w", err)
 	}

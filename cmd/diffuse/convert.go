@@ -145,7 +145,7 @@ func convertible(in string, d checkpoint.DType, ext string) (f *checkpoint.File,
 		}
 		return f, "model", err
 	}
-	if _, embedded := zoo.Entries()[in]; embedded || unet.UNet2DFolder(in) != "" {
+	if _, embedded := zoo.Entries()[in]; embedded || unet.IsUNet2D(in) {
 		return nil, "", modelErr
 	}
 	if info, err := os.Stat(in); err != nil || info.IsDir() {
@@ -169,8 +169,8 @@ func convertible(in string, d checkpoint.DType, ext string) (f *checkpoint.File,
 // storedType is the narrowest type that keeps all numbers of a model's file or folder: its own if all weights share one, else float32.
 func storedType(in string) checkpoint.DType {
 	open := checkpoint.OpenWeights
-	if dir := unet.UNet2DFolder(in); dir != "" {
-		open = func(string) (*checkpoint.File, error) { return checkpoint.OpenWeightFolder(dir, weightStem) }
+	if _, weights, err := unet.UNet2DWeights(in); err == nil && weights != "" {
+		open = func(string) (*checkpoint.File, error) { return checkpoint.OpenShards(weights) }
 	}
 	f, err := open(in)
 	if err != nil {
@@ -211,7 +211,7 @@ func (r *convertReport) inspect(u *ui, f *checkpoint.File) error {
 			}
 		}
 	}
-	if r.NotFinite > 0 {
+	if r.NotFinite > 0 && r.Kind == "tensors" { // whoever opened a model has said so
 		u.warn("%s: %d of %d values are NaN or infinite, the first in tensor %s", r.In, r.NotFinite, r.Values, first)
 	}
 	return nil

@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"path/filepath"
 
@@ -13,29 +14,33 @@ import (
 // weightStem is how diffusers calls a network's weights.
 const weightStem = "diffusion_pytorch_model"
 
-// diffusersModel loads a folder of diffusers, whose scheduler says how to sample unless the user does.
-func diffusersModel(dir string) (*model, error) {
-	net, _, err := unet.LoadUNet2D(dir)
+// diffusersModel loads a network of diffusers from its folder or from a file in it, whose scheduler says how to sample unless the user does.
+func diffusersModel(path string) (*model, error) {
+	net, _, err := unet.LoadUNet2D(path)
 	if err != nil {
 		return nil, err
 	}
 	m, err := fromNetwork(net)
 	if err != nil {
-		return nil, fmt.Errorf("model %s: %w", dir, err)
+		return nil, fmt.Errorf("model %s: %w", path, err)
 	}
-	files, err := checkpoint.WeightFiles(unet.UNet2DFolder(dir), weightStem)
+	_, weights, err := unet.UNet2DWeights(path)
+	if err != nil {
+		return nil, err
+	}
+	files, err := checkpoint.WeightFiles(weights)
 	if err != nil {
 		return nil, err
 	}
 	h := sha256.New()
-	for _, path := range files {
-		sum, err := fileHash(path)
+	for _, file := range files {
+		sum, err := fileHash(file)
 		if err != nil {
 			return nil, err
 		}
 		fmt.Fprintln(h, sum)
 	}
-	absolute, err := filepath.Abs(dir)
+	absolute, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
 	}
@@ -44,16 +49,23 @@ func diffusersModel(dir string) (*model, error) {
 }
 
 // inspectDiffusers describes a folder of diffusers: its network as a model if it is built in, else its arrays and why it is not.
-func inspectDiffusers(dir string) (*finding, error) {
-	c, err := checkpoint.OpenWeightFolder(unet.UNet2DFolder(dir), weightStem)
+func inspectDiffusers(path string) (*finding, error) {
+	_, weights, err := unet.UNet2DWeights(path)
+	if err != nil {
+		return nil, fmt.Errorf("inspect: %w", err)
+	}
+	c, err := checkpoint.OpenShards(weights)
 	if err != nil {
 		return nil, fmt.Errorf("inspect: %w", err)
 	}
 	defer c.Close()
-	m, scheduler, err := unet.LoadUNet2D(dir)
+	m, scheduler, err := unet.LoadUNet2D(path)
 	if err != nil {
 		f := describeTensors("diffusers folder", c)
 		f.fact("not usable", "%v", err)
+		if wrong := new(unet.MismatchError); errors.As(err, &wrong) {
+			f.value.(map[string]any)["mismatch"] = wrong.Tensors
+		}
 		return f, nil
 	}
 	f := describeModel("diffusers folder", m, c.Tensors)

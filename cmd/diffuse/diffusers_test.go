@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"io"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -109,5 +111,132 @@ func TestSampleDiffusers(t *testing.T) {
 		if !strings.Contains(strings.ReplaceAll(out, `": `, `":`), want) {
 			t.Errorf("no %s in %s", want, out)
 		}
+	}
+}
+
+// changed copies the folder net_sched_eps with other tensors.
+func changed(t *testing.T, change func(map[string]*checkpoint.Tensor)) string {
+	t.Helper()
+	from, dir := golden.Path(t, "diffusers", "net_sched_eps"), t.TempDir()
+	const weights = "diffusion_pytorch_model.safetensors"
+	tensors := maps.Clone(golden.Tensors(t, filepath.Join(from, weights)))
+	change(tensors)
+	if err := checkpoint.WriteFile(filepath.Join(dir, weights), &checkpoint.File{Tensors: tensors}); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(filepath.Join(from, "config.json"))
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, "config.json"), b, 0o666)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// TestDiffusersMismatch: the message names ten of the tensors that do not fit, and inspect lists them all.
+func TestDiffusersMismatch(t *testing.T) {
+	dir := changed(t, func(tensors map[string]*checkpoint.Tensor) {
+		for name := range tensors {
+			if strings.HasPrefix(name, "mid_block.resnets.0") {
+				delete(tensors, name)
+			}
+		}
+		tensors["conv_in.weight"] = checkpoint.Float32([]int{3}, []float32{1, 2, 3})
+		tensors["conv_out.more"] = checkpoint.Float32([]int{1}, []float32{1})
+	})
+	err := run(context.Background(), []string{"sample", dir}, io.Discard, io.Discard)
+	if err == nil {
+		t.Fatal("it is sampled")
+	}
+	for _, want := range []string{`"conv_in.weight": shape [3], want [8 3 3 3]`, `"conv_out.more" is not part`, `"mid_block.resnets.0.conv1.bias" is missing`, "and 2 more"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("no %q in %v", want, err)
+		}
+	}
+	var r struct{ Content struct{ Mismatch []string } }
+	if err := json.Unmarshal([]byte(output(t, "inspect", "--json", dir)), &r); err != nil || len(r.Content.Mismatch) != 12 {
+		t.Errorf("%d listed, %v: %q", len(r.Content.Mismatch), err, r.Content.Mismatch)
+	}
+}
+
+// TestWeightsNotFinite: they are counted in a warning, and in what inspect says.
+func TestWeightsNotFinite(t *testing.T) {
+	dir := changed(t, func(tensors map[string]*checkpoint.Tensor) {
+		bad := make([]float32, 3)
+		bad[0], bad[2] = float32(math.NaN()), float32(math.Inf(-1))
+		tensors["conv_out.bias"] = checkpoint.Float32([]int{3}, bad)
+	})
+	var words strings.Builder
+	if err := run(context.Background(), []string{"sample", dir, "--dry-run"}, io.Discard, &words); err != nil {
+		t.Fatal(err)
+	}
+	for _, said := range []string{words.String(), output(t, "inspect", dir)} {
+		if !strings.Contains(said, "2 of its weights are infinite or no numbers, the first in out_conv.bias") && !strings.Contains(said, "2 weights are infinite or no numbers, the first in out_conv.bias") {
+			t.Errorf("nothing of it in %q", said)
+		}
+	}
+}
+
+// TestDiffusersVariant: a file of weights beside config.json is a model, whichever would be chosen of the folder.
+func TestDiffusersVariant(t *testing.T) {
+	dir := changed(t, func(map[string]*checkpoint.Tensor) {})
+	narrow := filepath.Join(dir, "diffusion_pytorch_model.bf16.safetensors")
+	tensors := map[string]*checkpoint.Tensor{}
+	for name, x := range golden.Tensors(t, filepath.Join(dir, "diffusion_pytorch_model.safetensors")) {
+		y, err := x.As(checkpoint.BF16)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tensors[name] = y
+	}
+	if err := checkpoint.WriteFile(narrow, &checkpoint.File{Tensors: tensors}); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{dir: "stored as F16", narrow: "stored as BF16"} {
+		if out := output(t, "inspect", path); !strings.Contains(out, want) {
+			t.Errorf("no %q in %s", want, out)
+		}
+	}
+	output(t, "sample", "-q", narrow, "--num", "1", "--steps", "1", "--grid", filepath.Join(dir, "g.png"))
+}
+
+// TestDiffusersDefaults: what is given goes before what the scheduler says, and other samplers do without the options of its own.
+func TestDiffusersDefaults(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "p")
+	for sub, from := range map[string]string{"unet": "net_sched_eps", "scheduler": "pipe_ddim/scheduler"} {
+		if err := os.CopyFS(filepath.Join(dir, sub), os.DirFS(golden.Path(t, "diffusers", filepath.FromSlash(from)))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	plan := func(flags ...string) (r sampleReport) {
+		t.Helper()
+		if err := json.Unmarshal([]byte(output(t, append([]string{"sample", dir, "--dry-run", "--json", "--num", "1"}, flags...)...)), &r); err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	if r := plan(); r.Sampler != "ddim" || r.Steps != 50 || r.Solver == nil || r.Solver.Clip != 1 {
+		t.Errorf("%+v", r)
+	}
+	if r := plan("--clip", "0", "--schedule", "karras", "--steps", "3"); r.Solver != nil || r.Steps != 3 || r.Sigmas[1] > 40 {
+		t.Errorf("%+v", r)
+	}
+	if r := plan("--sampler", "heun", "--timesteps", "900,400"); r.Solver != nil || r.Sampler != "heun" || len(r.Sigmas) != 3 {
+		t.Errorf("%+v", r)
+	}
+	out := output(t, "sample", dir, "--dry-run")
+	if !strings.Contains(out, "DDIMScheduler: --sampler ddim --steps 50 --clip 1 --schedule linear:") {
+		t.Errorf("the scheduler is not named in %s", out)
+	}
+	grid, again := filepath.Join(t.TempDir(), "a.png"), filepath.Join(t.TempDir(), "b.png")
+	output(t, "sample", "-q", dir, "--num", "1", "--steps", "4", "--clip", "0", "--grid", grid)
+	output(t, "sample", "-q", dir, "--params-from", grid, "--grid", again)
+	a, err := os.ReadFile(grid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err := os.ReadFile(again); err != nil || !bytes.Equal(a, b) {
+		t.Errorf("--params-from gives another picture (%v)", err)
 	}
 }

@@ -30,8 +30,8 @@ func evalCommand(u *ui) *cobra.Command {
 		Long: `Measure how close pictures are to real ones, by distances between the features that a
 network sees in both.
 
-SAMPLES is an npz file (arr_0, and arr_1 for classes), a folder of pictures, idx files,
-or a model: then ` + fmt.Sprint(evalCount) + ` pictures are drawn, as papers do (--num 10000 is quicker), by the sampling
+SAMPLES is a folder of pictures, an npz file (arr_0, and arr_1 for classes) or any other
+data set ("diffuse data --help"), or a model: then ` + fmt.Sprint(evalCount) + ` pictures are drawn, as papers do (--num 10000 is quicker), by the sampling
 flags of "diffuse sample". Measuring the folder of a training run adds a line to its eval.jsonl.
 
 R is a set of pictures, or statistics made by --make-ref or another tool (npz with mu and

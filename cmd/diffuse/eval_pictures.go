@@ -45,7 +45,10 @@ func namesModel(arg string) (bool, error) {
 	}
 	if info.IsDir() {
 		_, _, err := train.ReadOptions(arg)
-		return !errors.Is(err, fs.ErrNotExist) || unet.UNet2DFolder(arg) != "", nil
+		return !errors.Is(err, fs.ErrNotExist) || unet.IsUNet2D(arg), nil
+	}
+	if unet.IsUNet2D(arg) {
+		return true, nil
 	}
 	f, err := checkpoint.Open(arg)
 	if err != nil {
@@ -65,13 +68,10 @@ type storedSet struct {
 // openStored opens pictures at path; at most the given number of them (0 = all), drawn at random, since the first ones of a folder
 // may all be of one class. o says how they are read, but for the part.
 func openStored(u *ui, path, split string, most int, o dataset.Options) (*storedSet, error) {
-	if info, err := os.Stat(path); split != "" && err == nil && !info.IsDir() {
-		return nil, usagef("split %s of %s: a file has no parts", split, path)
-	}
-	o.Split, o.Warn = split, func(line string) { u.warn("%s", line) }
-	d, err := dataset.Open(path, o)
+	o.Split = split
+	d, err := openSet(u, path, o)
 	if errors.Is(err, dataset.ErrSizes) {
-		return nil, withHint(err, "pictures are measured at one size: scale them first, with the same program on both sides")
+		return nil, withHint(err, "pictures are measured at one size: scale them first, with the same program on both sides: diffuse data pack --resolution N")
 	}
 	if err != nil {
 		return nil, err

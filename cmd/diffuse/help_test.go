@@ -12,7 +12,11 @@ import (
 func TestHelp(t *testing.T) {
 	root := rootCommand(&ui{})
 	root.InitDefaultHelpCmd()
-	for _, c := range append(root.Commands(), root) {
+	all := append(root.Commands(), root)
+	for _, c := range root.Commands() {
+		all = append(all, c.Commands()...)
+	}
+	for _, c := range all {
 		var stdout, stderr bytes.Buffer
 		args := append(strings.Fields(c.CommandPath())[1:], "--help")
 		if err := run(t.Context(), args, &stdout, &stderr); err != nil || stderr.Len() > 0 {

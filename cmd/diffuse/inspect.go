@@ -108,6 +108,9 @@ func inspect(arg string) (*finding, error) {
 	if info.IsDir() {
 		return inspectFolder(arg)
 	}
+	if unet.IsUNet2D(arg) {
+		return inspectDiffusers(arg)
+	}
 	f, err := os.Open(arg)
 	if err != nil {
 		return nil, err
@@ -123,7 +126,7 @@ func inspect(arg string) (*finding, error) {
 		return inspectPNG(arg)
 	case bytes.HasPrefix(head, []byte("PK\x03\x04")):
 		return inspectZip(arg)
-	case bytes.HasPrefix(head, []byte("\x00\x00\x08")), bytes.HasPrefix(head, []byte("\x1f\x8b")):
+	case bytes.HasPrefix(head, []byte("\x00\x00\x08")), bytes.HasPrefix(head, []byte("\x1f\x8b")), bytes.HasPrefix(head, []byte("PAR1")):
 		return inspectData(arg)
 	case len(bytes.TrimSpace(head)) > 0 && bytes.TrimSpace(head)[0] == '{':
 		return inspectMixture(arg)
@@ -157,7 +160,7 @@ func orNone(s string) string {
 // inspectFolder tells a training run from a model of diffusers and from a data set.
 func inspectFolder(dir string) (*finding, error) {
 	o, setup, err := train.ReadOptions(dir)
-	if errors.Is(err, fs.ErrNotExist) && unet.UNet2DFolder(dir) != "" {
+	if errors.Is(err, fs.ErrNotExist) && unet.IsUNet2D(dir) {
 		return inspectDiffusers(dir)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
@@ -261,14 +264,20 @@ func inspectMixture(path string) (*finding, error) {
 	return f, nil
 }
 
-// inspectZip tells numpy's archives from PyTorch's.
+// inspectZip tells numpy's archives and PyTorch's from those of pictures.
 func inspectZip(path string) (*finding, error) {
 	c, err := checkpoint.OpenNPZ(path)
 	if err != nil || len(c.Names) == 0 {
 		if err == nil {
 			c.Close()
 		}
-		return inspectPickle(path)
+		f, err := inspectPickle(path)
+		if err != nil {
+			if d, dataErr := inspectData(path); dataErr == nil {
+				return d, nil
+			}
+		}
+		return f, err
 	}
 	defer c.Close()
 	return describeTensors("npz archive", c), nil

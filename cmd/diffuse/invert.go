@@ -72,7 +72,7 @@ Pictures of another size are scaled to cover the model's, and their centre is cu
 	})
 	o.noteDrawing(f, map[string]bool{"help": true})
 	section(f, "Pictures", func() {
-		f.StringVar(&o.data, "data", "", "`PICTURES`: a folder, an npz or idx file, as for train, or one picture")
+		f.StringVar(&o.data, "data", "", "`PICTURES`: a data set, as for train, or one picture")
 		f.StringVar(&o.split, "split", "", "part of the data set, such as test")
 		f.IntVar(&o.count, "num", o.count, "pictures to invert, drawn at random from a larger set (0 = all)")
 		f.StringVar(&o.out, "out", "", "`FILE.safetensors` for noise (N x C x H x W, unit variance) and label")

@@ -22,7 +22,7 @@ var layers = map[string]struct {
 		foreign: []string{"github.com/schollz/progressbar/v3", "github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term", "gonum.org/v1/plot"},
 	},
 	"bench/sanity":    {ours: []string{"checkpoint", "dataset", "imageio", "sampler"}},
-	"train":           {ours: []string{"checkpoint", "dataset", "internal/kernel", "schedule", "tensor"}, foreign: []string{"github.com/gofrs/flock", "gonum.org/v1/gonum"}},
+	"train":           {ours: []string{"checkpoint", "dataset", "internal/kernel", "schedule", "tensor"}, foreign: []string{"github.com/gofrs/flock", "gonum.org/v1/gonum", "google.golang.org/protobuf"}},
 	"distill":         {ours: []string{"checkpoint", "internal/kernel", "schedule", "tensor", "train"}},
 	"unet":            {ours: []string{"checkpoint", "schedule", "skiptune", "tensor"}},
 	"metric":          {ours: []string{"checkpoint", "imageio", "internal/kernel", "sampler", "tensor"}, foreign: []string{"gonum.org/v1/gonum"}},

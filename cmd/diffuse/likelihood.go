@@ -61,7 +61,7 @@ bound on the bits that a code for the bytes would need.
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&o.data, "data", "", "`PICTURES`: a folder, an npz or idx file, as for train")
+	f.StringVar(&o.data, "data", "", "`PICTURES`: a data set, as for train")
 	f.StringVar(&o.split, "split", "", "part of the data set, such as test")
 	f.IntVar(&o.num, "num", o.num, "pictures to measure, drawn at random from a larger set (0 = all)")
 	f.StringVar(&o.in, "in", "", "`FILE.safetensors` with x (N x C x H x W) and perhaps label, in place of pictures")

@@ -46,7 +46,8 @@ type model struct {
 
 // modelHelp explains the MODEL argument in help texts.
 const modelHelp = `MODEL is a model file (.safetensors), a snapshot or training state of EDM or SiD
-(.pkl, .pt: nothing in it is executed), a folder of diffusers with a UNet2DModel,
+(.pkl, .pt: nothing in it is executed), a folder of diffusers with a UNet2DModel
+or one of its files of weights, such as diffusion_pytorch_model.fp16.safetensors,
 the folder of a training run (its newest snapshot is used), an embedded model by
 name, or an exactly solvable Gaussian mixture (*.gmm.json).`
 
@@ -63,7 +64,7 @@ func openModel(arg string) (*model, error) {
 	if err != nil {
 		return nil, fmt.Errorf("model: %w", err)
 	}
-	if info.IsDir() && unet.UNet2DFolder(arg) != "" {
+	if unet.IsUNet2D(arg) {
 		return diffusersModel(arg)
 	}
 	path := arg

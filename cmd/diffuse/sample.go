@@ -55,9 +55,10 @@ type sampleOptions struct {
 	given   func(flag string) bool // whether the user typed a flag
 	drawing []*pflag.Flag          // those that say what is drawn, and how
 
-	paramsFrom string
-	wantSHA    string // of the model that --params-from tells of
-	wantGuide  string // likewise of the guiding model
+	paramsFrom   string
+	wantSHA      string            // of the model that --params-from tells of
+	recalledGrid map[string]string // flags of the grid that its levels came from
+	wantGuide    string            // likewise of the guiding model
 }
 
 // defaultBatch is the number of pictures computed together unless --batch says otherwise.

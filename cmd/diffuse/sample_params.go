@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,11 +19,18 @@ import (
 // recordedElsewhere are the drawing flags that are not kept as such: other fields of a picture's metadata hold their values, whether they were
 // typed or not, or they name files, which have to be named again.
 var recordedElsewhere = []string{"batch", "seeds", "num", "noise", "interpolate-seeds", "frames", "gnet", "guidance", "from", "mask", "class", "sampler",
-	"skip", "eta", "steps", "schedule", "sigma-min", "sigma-max", "rho", "sigmas", "timesteps", "strength"}
+	"skip", "eta", "steps", "sigmas", "timesteps", "strength"}
+
+// gridFlags say where a picture's noise levels came from. The levels themselves take their place when it is drawn again, unless other flags of the grid
+// are typed.
+var gridFlags = []string{"schedule", "sigma-min", "sigma-max", "rho"}
 
 // recordFlags returns the drawing flags of which a picture's metadata would not tell otherwise.
 func (p *samplePlan) recordFlags() map[string]string {
-	flags := map[string]string{}
+	flags := maps.Clone(p.recalledGrid)
+	if flags == nil {
+		flags = map[string]string{}
+	}
 	for _, f := range p.flags {
 		usual := f.Value.String() == f.DefValue && p.model.suited[f.Name] == ""
 		if !f.Changed || usual || slices.Contains(recordedElsewhere, f.Name) {
@@ -125,9 +133,21 @@ func (o *sampleOptions) recalledFlags(r sampleReport, f *pflag.FlagSet) (map[str
 	if r.Adaptive != nil && r.Adaptive.SharedBy > 0 {
 		flags["batch"] = strconv.Itoa(r.Adaptive.SharedBy)
 	}
-	typed, n := []string{"steps", "schedule", "sigma-min", "sigma-max", "rho", "timesteps"}, len(r.Sigmas)
+	n := len(r.Sigmas)
+	o.recalledGrid = map[string]string{}
+	if f.Changed("timesteps") || !slices.ContainsFunc(append([]string{"steps"}, gridFlags...), f.Changed) {
+		for _, name := range gridFlags {
+			if name == "schedule" && f.Changed("timesteps") { // whose table they are places in
+				continue
+			}
+			if value, ok := flags[name]; ok && !f.Changed("timesteps") {
+				o.recalledGrid[name] = value
+			}
+			delete(flags, name)
+		}
+	}
 	switch {
-	case slices.ContainsFunc(typed, f.Changed):
+	case slices.ContainsFunc(append([]string{"steps", "timesteps"}, gridFlags...), f.Changed):
 	case r.Adaptive != nil && f.Changed("sampler") && !f.Changed("sigmas") && n == 3 && r.Sigmas[2] == 0: // a range, not steps
 		flags["sigma-max"], flags["sigma-min"] = exactList(r.Sigmas[:1]), exactList(r.Sigmas[1:2])
 	default:

@@ -22,7 +22,8 @@ type samplePlan struct {
 	columns, scale                       int
 	animateShow                          string
 	preview, skipExisting, noMetadata    bool
-	flags                                []*pflag.Flag // those that say what is drawn, and how
+	flags                                []*pflag.Flag     // those that say what is drawn, and how
+	recalledGrid                         map[string]string // flags of the grid that levels of --params-from came from
 }
 
 // plan resolves the options against a model, outputs included. It reads files but writes none.
@@ -50,7 +51,7 @@ func (o *sampleOptions) planDrawing(u *ui, m *model) (*samplePlan, error) {
 		return nil, err
 	}
 	p := &samplePlan{drawing: drawing{model: m}, batch: o.batch, outdir: o.outdir, npz: o.npz, trace: o.trace, picture: o.picture, scale: o.scale,
-		animate: o.animate, animateShow: o.animateShow, preview: o.preview, skipExisting: o.skipExisting, noMetadata: o.noMetadata, flags: o.drawing}
+		animate: o.animate, animateShow: o.animateShow, preview: o.preview, skipExisting: o.skipExisting, noMetadata: o.noMetadata, flags: o.drawing, recalledGrid: o.recalledGrid}
 	for _, step := range []func(*samplePlan) error{o.planSolver, o.planSkips, o.planGuidance, o.planThreshold} {
 		if err := step(p); err != nil {
 			return nil, err

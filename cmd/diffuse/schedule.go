@@ -19,6 +19,7 @@ import (
 type scheduleOptions struct {
 	grid        gridOptions
 	csv         bool
+	training    bool  // names are distributions of training
 	resolutions []int // falling; the first is that of the picture
 	plot        string
 }
@@ -63,10 +64,17 @@ With --resolutions 256,64 a picture has 256 pixels a side, and a column tells
 what is left of the noise after average pooling to 64: pooling by s raises the
 SNR by s^2, so that logsnr grows by 2 ln s. The plot has a dashed line for it.
 
+With --training the names are those of train --noise, and the rows are the noise
+levels of --steps equal shares of the images that are shown, for sigma-data 0.5.
+
+Where --resolutions tells the picture's size, a schedule may be shifted to it
+without naming it, as in cosine:shift=64.
+
 Time in "cosine" schedules runs from t = 0, the clean end, to t = 1.`,
 		Example: `  diffuse schedule karras
   diffuse schedule karras exponential --steps 8 --sigma-max 20 --csv
   diffuse schedule cosine cosine:shift=64@256 --resolutions 256,64 --plot noise.svg
+  diffuse schedule --training lognormal cosine:shift=64@256 --steps 10
   diffuse schedule linear:spacing=leading,like=euler --steps 10 --json
   diffuse schedule squaredcos --timesteps 999,500,100`,
 		ValidArgsFunction: completeWith(scheduleNames()),
@@ -81,6 +89,7 @@ Time in "cosine" schedules runs from t = 0, the clean end, to t = 1.`,
 	o.grid.bind(f)
 	o.grid.bindLists(f)
 	f.BoolVar(&o.csv, "csv", false, "comma-separated values with a header line")
+	f.BoolVar(&o.training, "training", false, "names are distributions of noise levels in training; print their quantiles")
 	f.IntSliceVar(&o.resolutions, "resolutions", nil, "`SIZES` such as 256,128,64: the picture's and those it is pooled to, for the noise left there")
 	f.StringVar(&o.plot, "plot", "", "`FILE` (.svg or .png) for a drawing in place of the numbers")
 	return c
@@ -90,6 +99,9 @@ Time in "cosine" schedules runs from t = 0, the clean end, to t = 1.`,
 func (o *scheduleOptions) check(f *pflag.FlagSet, u *ui, names []string) error {
 	o.grid.minGiven, o.grid.maxGiven = f.Changed("sigma-min"), f.Changed("sigma-max")
 	if err := o.grid.contradictions(f); err != nil {
+		return err
+	}
+	if err := o.checkTraining(f, names); err != nil {
 		return err
 	}
 	for _, name := range []string{"sigmas", "timesteps", "plot"} {
@@ -113,6 +125,7 @@ func (o *scheduleOptions) check(f *pflag.FlagSet, u *ui, names []string) error {
 		if unique := slices.Compact(slices.Clone(o.resolutions)); len(unique) < 2 || len(unique) < len(o.resolutions) || unique[len(unique)-1] < 1 {
 			return usagef("--resolutions wants at least two different sizes in pixels, such as 256,64: the picture's and what it is pooled to")
 		}
+		o.grid.size = float64(o.resolutions[0])
 	}
 	if o.plot == "" {
 		return nil
@@ -132,9 +145,7 @@ func runSchedule(u *ui, o scheduleOptions, names []string) error {
 	}
 	var all []namedLevels
 	for _, name := range names {
-		g := o.grid
-		g.schedule = name
-		sigmas, timesteps, err := g.levels(schedule.Precond{SigmaMax: math.Inf(1)})
+		sigmas, timesteps, err := o.levels(name)
 		if err != nil {
 			return err
 		}
@@ -149,6 +160,17 @@ func runSchedule(u *ui, o scheduleOptions, names []string) error {
 		return writeScheduleCSV(u, all)
 	}
 	return writeScheduleTable(u, all)
+}
+
+// levels returns the noise levels behind a name, and their timesteps if it has any.
+func (o *scheduleOptions) levels(name string) (sigmas, timesteps []float64, err error) {
+	g := o.grid
+	g.schedule = name
+	if o.training {
+		sigmas, err = o.trainingLevels(name)
+		return sigmas, nil, err
+	}
+	return g.levels(schedule.Precond{SigmaMax: math.Inf(1)})
 }
 
 // tabulate computes the other measures of noise for each level. Without timesteps they are those of the usual DDPM.

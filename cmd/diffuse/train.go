@@ -26,6 +26,7 @@ type trainOptions struct {
 	transfer        string
 	resume, list    bool
 	allowChange     bool
+	tensorboard     bool
 	dryRun          bool
 }
 
@@ -35,9 +36,9 @@ func trainCommand(u *ui) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "train --data D --out RUN",
 		Short: "Train a model on pictures",
-		Long: `Train a model on a data set: idx files (MNIST and its kin, gzipped or not), an npz
-file (arr_0, and arr_1 for classes), or a folder of pictures whose sub-folders are the
-classes.
+		Long: `Train a model on a data set: a folder of pictures whose sub-folders are the classes,
+or anything else that "diffuse data" reads (zip archives, parquet files, CIFAR, idx,
+npz).
 
 RUN becomes the folder of the run: options.json, log.txt, stats.jsonl (a line a
 tick), sessions.jsonl (which program on what machine), pictures-*.png (what the
@@ -46,6 +47,10 @@ checkpoint.safetensors; "diffuse report RUN" makes a page of it. An existing run
 only touched with --resume, which continues it with the settings it has and ends
 with the same bytes as a run that was never stopped; where there is no run yet,
 --resume starts one. Ctrl-C writes a checkpoint first.
+
+With --val-fraction or --val-data the loss of the averaged weights on pictures that
+are not trained on goes to validation.jsonl at every tick: in eight equal parts of
+ln sigma from 0.002 to 80, with the same noise every time and in every run.
 
 With --eval-ref the averaged weights are measured at snapshots as "diffuse eval"
 measures, on pictures of the seeds 0 to num-1 by ` + watchSampler + ` in ` + fmt.Sprint(watchSteps) + ` steps; the
@@ -65,10 +70,11 @@ Settings come from the defaults, then the preset, then flags.`,
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&o.data, "data", "", "`FOLDER`, idx or npz file with the pictures")
+	f.StringVar(&o.data, "data", "", "`SET` of pictures: a folder or a file (diffuse data --help)")
 	f.StringVar(&o.out, "out", "", "`FOLDER` of the run")
 	f.BoolVar(&o.resume, "resume", false, "go on with the run in --out")
 	f.BoolVar(&o.allowChange, "allow-change", false, "with --resume: go on with other settings than those of the run, where the weights keep their meaning")
+	f.BoolVar(&o.tensorboard, "tensorboard", false, "write the numbers of the run for TensorBoard, too; a run goes on with that")
 	f.StringVar(&o.preset, "preset", "", "start from settings by name: "+strings.Join(presetNames(), ", "))
 	f.BoolVar(&o.list, "list-presets", false, "print the presets and stop")
 	f.StringVar(&o.transfer, "transfer", "", "start from the weights of a `MODEL`, where names and shapes agree")
@@ -97,21 +103,18 @@ func runTrain(ctx context.Context, u *ui, o trainOptions, typed *pflag.FlagSet) 
 	if s.Data == "" {
 		return wrong
 	}
-	data, err := openData(u, s)
+	data, held, err := openSets(u, s)
 	if err != nil {
 		return errors.Join(err, wrong)
 	}
 	h, w, c := data.Size()
-	if err := errors.Join(wrong, s.fit(h, w, c, data.Labels())); err != nil {
-		return err
-	}
-	if err := s.checkOptions(typed, h, w, c); err != nil {
+	if err := errors.Join(wrong, s.fit(h, w, c, data.Labels()), s.checkLoss(h, w, c)); err != nil {
 		return err
 	}
 	if o.dryRun {
 		return showPlan(u, s)
 	}
-	return trainRun(ctx, u, o, s, data, resuming)
+	return trainRun(ctx, u, o, s, data, held, resuming)
 }
 
 // wrong collects all that can be said against the settings before the pictures are read.
@@ -131,7 +134,8 @@ func (o *trainOptions) wrong(s *trainSettings, typed *pflag.FlagSet, resuming bo
 	if resuming && o.transfer != "" {
 		all = append(all, usagef("--transfer: the run in %s has weights already", o.out))
 	}
-	all = append(all, s.Eval.check(typed), conflict(typed, "first-op", "patch-size"))
+	all = append(all, s.trainValidation.check(), s.Eval.check(typed), conflict(typed, "first-op", "patch-size"))
+	all = append(all, s.objectiveConflicts(typed)...)
 	if err := s.Options.Validate(); err != nil {
 		all = append(all, usageError{err})
 	}
@@ -199,6 +203,7 @@ func (o *trainOptions) settings(typed *pflag.FlagSet, resuming bool) (*trainSett
 	if err := s.override(typed); err != nil {
 		return nil, usageError{err}
 	}
+	s.tellAugmentation()
 	if o.transfer != "" && !resuming {
 		if s.Transfer, err = newTransfer(o.transfer); err != nil {
 			return nil, err
@@ -210,22 +215,19 @@ func (o *trainOptions) settings(typed *pflag.FlagSet, resuming bool) (*trainSett
 	return &s, err
 }
 
-// openData opens the pictures and hides the classes if asked to.
-func openData(u *ui, s *trainSettings) (dataset.Dataset, error) {
-	d, err := dataset.Open(s.Data, dataset.Options{
-		Split: s.Split, Height: s.Resolution, Width: s.Resolution, Grey: s.Grey, SkipBad: s.SkipBad,
-		Warn: func(line string) { u.warn("%s", line) },
-	})
+// openData opens a set of pictures as the run wants them and hides the classes if asked to.
+func openData(u *ui, s *trainSettings, flag, path, split string) (dataset.Dataset, error) {
+	o, err := s.read()
 	if err != nil {
-		err = fmt.Errorf("--data: %w", err)
-	}
-	switch {
-	case errors.Is(err, dataset.ErrSizes):
-		return nil, withHint(err, "--resolution N scales and crops all pictures to N×N")
-	case errors.Is(err, dataset.ErrUnreadable):
-		return nil, withHint(err, "--skip-bad leaves out unreadable pictures")
-	case err != nil:
 		return nil, err
+	}
+	o.Split = split
+	d, err := openSet(u, path, o)
+	if err != nil {
+		return nil, fmt.Errorf("--%s: %w", flag, err)
+	}
+	if flag == "data" && d.Len() < s.Options.Batch {
+		u.warn("%s holds %d pictures, fewer than the %d of a step, which will show some more than once", path, d.Len(), s.Options.Batch)
 	}
 	if s.Unlabelled {
 		d = unlabelled{d}
@@ -239,13 +241,15 @@ type unlabelled struct{ dataset.Dataset }
 func (unlabelled) Labels() int          { return 0 }
 func (unlabelled) ClassNames() []string { return nil }
 
+func (d unlabelled) Prefetch(indices []int) { dataset.Prefetch(d.Dataset, indices) }
+
 func (d unlabelled) Get(i int, dst []uint8) (int, error) {
 	_, err := d.Dataset.Get(i, dst)
 	return -1, err
 }
 
 // trainRun trains with complete settings.
-func trainRun(ctx context.Context, u *ui, o trainOptions, s *trainSettings, data dataset.Dataset, resuming bool) error {
+func trainRun(ctx context.Context, u *ui, o trainOptions, s *trainSettings, data, held dataset.Dataset, resuming bool) error {
 	dir := o.out
 	if resuming {
 		l, err := train.Lock(dir)
@@ -265,6 +269,7 @@ func trainRun(ctx context.Context, u *ui, o trainOptions, s *trainSettings, data
 	w := &watcher{u: u, settings: s, classes: data.ClassNames(), ema: ema}
 	job := train.Job{
 		Options: s.Options, Setup: s.setup(), Origin: s.Transfer.origin(), Net: trainable(s, net), EMA: trainable(s, ema), Data: data,
+		Validation: s.validation(held), TensorBoard: o.tensorboard,
 		Pictures: w.pictures, Snapshot: w.snapshot, Progress: w.progress, Log: w.log,
 	}
 	e, err := w.newEvaluator(ctx, dir, data)

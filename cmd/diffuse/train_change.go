@@ -11,11 +11,12 @@ import (
 // changeable are the settings that a run may be resumed with another value of, if --allow-change asks for it: how it is trained, and on what. What the
 // weights mean (sizes, classes, preconditioning, the network but for its dropout) and where they came from stays.
 var changeable = []string{
-	"data.images", "options.batch", "options.beta1", "options.beta2", "options.checkpoint_ticks", "options.class_dropout", "options.clip",
-	"options.duration", "options.ema_halflife", "options.ema_rampup", "options.eps", "options.flip", "options.lr", "options.lr_decay",
-	"options.lr_decay_fraction", "options.lr_rampup", "options.microbatch", "options.p_mean", "options.p_std", "options.picture_ticks",
-	"options.snapshot_ticks", "options.tick", "setup.about", "setup.data", "setup.description", "setup.license", "setup.network.dropout",
-	"setup.skip_bad", "setup.snapshot_type", "setup.split",
+	"data.images", "options.augment", "options.batch", "options.beta1", "options.beta2", "options.checkpoint_ticks", "options.class_dropout", "options.clip",
+	"options.duration", "options.ema_halflife", "options.ema_rampup", "options.eps", "options.flip", "options.loss", "options.loss_dct",
+	"options.loss_scales", "options.lr", "options.lr_decay", "options.lr_decay_fraction", "options.lr_rampup", "options.microbatch",
+	"options.noise", "options.p_mean", "options.p_std", "options.picture_ticks",
+	"options.snapshot_ticks", "options.tick", "setup.about", "setup.background", "setup.data", "setup.data_memory", "setup.description", "setup.license", "setup.network.dropout",
+	"setup.skip_bad", "setup.snapshot_type", "setup.split", "setup.transform", "setup.val_data", "setup.val_num", "setup.val_split",
 }
 
 // mayChange is train.Job's AllowChange under --allow-change.

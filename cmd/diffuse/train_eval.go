@@ -100,7 +100,10 @@ func (w *watcher) newEvaluator(ctx context.Context, dir string, data dataset.Dat
 	o := defaultEvalSettings()
 	o.ref, o.refSplit, o.metrics, o.features, o.inception = s.Eval.Ref, s.Eval.RefSplit, s.Eval.Metrics, s.Eval.Features, s.Eval.Inception
 	o.noCache = s.Eval.NoCache
-	o.read = dataset.Options{Height: s.Resolution, Width: s.Resolution, Grey: s.Grey, SkipBad: s.SkipBad}
+	var err error
+	if o.read, err = s.read(); err != nil {
+		return nil, err
+	}
 	if o.ref == ownPictures {
 		o.own = &storedSet{Dataset: data, path: s.Data, split: s.Split}
 	}
@@ -149,7 +152,11 @@ func (e *evaluator) evaluate(ctx context.Context, t train.Tick) (train.Evaluatio
 	if err != nil {
 		return train.Evaluation{}, err
 	}
-	return train.Evaluation{Line: r, Words: r.words()}, nil
+	scalars := map[string]float64{}
+	for _, name := range r.order {
+		scalars[name] = r.Metrics[name].Value
+	}
+	return train.Evaluation{Line: r, Words: r.words(), Scalars: scalars}, nil
 }
 
 // evaluationOf reads how the run in folder dir is measured.

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -23,25 +21,27 @@ func bindObjective(f *pflag.FlagSet, o *train.Objective) {
 	f.Float64Var(&o.Augment, "augment", o.Augment, "probability of each transform of EDM's augmentation, such as 0.12 (0 = off); the network is told, so that pictures drawn later are not augmented")
 }
 
-// checkOptions reports everything that is wrong with the training options, alone, against each other, and for pictures of h×w×c.
-func (s *trainSettings) checkOptions(typed *pflag.FlagSet, h, w, c int) error {
-	var errs []error
+// objectiveConflicts returns what cannot go together with the objective, whatever the pictures are.
+func (s *trainSettings) objectiveConflicts(typed *pflag.FlagSet) (errs []error) {
 	if o := s.Options; o.Noise != train.LogNormalNoise {
 		for _, name := range []string{"p-mean", "p-std"} {
 			if typed.Changed(name) {
-				errs = append(errs, fmt.Errorf("--%s has no effect on --noise %s", name, o.Noise))
+				errs = append(errs, usagef("--%s has no effect on --noise %s", name, o.Noise))
 			}
 		}
 	}
-	if n := s.Network.AugmentDim; s.Options.Augment > 0 && n != train.AugmentLabels {
-		errs = append(errs, fmt.Errorf("--augment needs a network with augment_dim %d, this one has %d", train.AugmentLabels, n))
+	if n := s.Network.AugmentDim; s.Options.Augment > 0 && n != 0 && n != train.AugmentLabels {
+		errs = append(errs, usagef("--augment needs a network with augment_dim %d, this one has %d", train.AugmentLabels, n))
 	}
-	if err := s.Options.Validate(); err != nil {
-		errs = append(errs, err)
-	} else if _, err := s.Options.NewLoss(h, w, c); err != nil {
-		errs = append(errs, err)
+	return errs
+}
+
+// checkLoss reports a loss that pictures of h×w×c are too small for. Invalid options are another's to report.
+func (s *trainSettings) checkLoss(h, w, c int) error {
+	if s.Options.Validate() != nil {
+		return nil
 	}
-	if err := errors.Join(errs...); err != nil {
+	if _, err := s.Options.NewLoss(h, w, c); err != nil {
 		return usageError{err}
 	}
 	return nil

@@ -11,10 +11,10 @@ var trainSections = []struct {
 	title string
 	flags []string
 }{
-	{"Run", []string{"data", "out", "resume", "preset", "list-presets", "dry-run", "duration", "batch", "microbatch", "seed"}},
-	{"Optimisation", []string{"lr", "lr-rampup", "lr-decay", "lr-decay-fraction", "beta1", "beta2", "eps", "clip", "ema-halflife", "ema-rampup"}},
+	{"Run", []string{"data", "out", "resume", "allow-change", "transfer", "preset", "list-presets", "dry-run", "duration", "batch", "microbatch", "seed"}},
+	{"Optimisation", []string{"lr", "lr-rampup", "lr-decay", "lr-decay-fraction", "beta1", "beta2", "eps", "clip", "ema-halflife", "ema-rampup", "ema-stds"}},
 	{"Noise, prediction and loss", []string{"noise", "p-mean", "p-std", "precond", "sigma-data", "loss", "loss-scales", "loss-dct", "class-dropout"}},
-	{"Pictures", []string{"split", "resolution", "grey", "unlabelled", "skip-bad", "flip", "augment"}},
+	{"Pictures", []string{"split", "resolution", "transform", "background", "data-memory", "grey", "unlabelled", "skip-bad", "flip", "augment"}},
 	{"Network", []string{"network", "model-type", "model-channels", "channel-mult", "num-blocks", "attn-resolutions", "dropout", "embedding-type",
 		"encoder-type", "decoder-type", "patch-size", "first-op", "encoder-blocks", "decoder-blocks", "middle-blocks", "skip-per", "dropout-resolution",
 		"positions"}},

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"diffuse/checkpoint"
+	"diffuse/dataset"
 	"diffuse/train"
 	"diffuse/unet"
 )
@@ -37,9 +38,11 @@ type trainSettings struct {
 	Snapshot    checkpoint.DType `json:"snapshot_type"`         // how snapshots store weights
 	Description string           `json:"description,omitempty"` // goes into the model file
 	License     string           `json:"license,omitempty"`     // goes into the model file
-	Transfer    *transfer        `json:"transfer,omitempty"`    // where the initial weights come from; nil: at random
-	Eval        trainEval        `json:"eval"`                  // how the run is measured; stored by package train itself
+	trainValidation
+	Transfer *transfer `json:"transfer,omitempty"` // where the initial weights come from; nil: at random
+	Eval     trainEval `json:"eval"`               // how the run is measured; stored by package train itself
 
+	reading           // how pictures become those of a set
 	height, width int // of the pictures, once they are known
 }
 
@@ -153,15 +156,24 @@ func (s *trainSettings) bind(f *pflag.FlagSet) {
 	f.IntVar(&n.DropoutResolution, "dropout-resolution", n.DropoutResolution, "no dropout in levels of higher resolution (0 = in all)")
 	f.StringVar(&n.UViT.Positions, "positions", n.UViT.Positions, "how a uvit's attention knows places: rope-2d, learned or none (default rope-2d)")
 
-	f.StringVar(&s.Split, "split", s.Split, "part of an idx data set: train or test")
-	f.IntVar(&s.Resolution, "resolution", s.Resolution, "scale and crop pictures to this size (0 = they must agree)")
+	f.StringVar(&s.Split, "split", s.Split, "part of the data set: train or test")
+	f.IntVar(&s.Resolution, "resolution", s.Resolution, "bring pictures to this size by --transform (0 = they must agree)")
+	s.reading.bind(f)
 	f.BoolVar(&s.Grey, "grey", s.Grey, "convert pictures to grey")
 	f.BoolVar(&s.Unlabelled, "unlabelled", s.Unlabelled, "ignore the classes of the data set")
 	f.BoolVar(&s.SkipBad, "skip-bad", s.SkipBad, "leave out unreadable pictures instead of stopping")
 	f.Var((*dtypeValue)(&s.Snapshot), "snapshot-type", "numbers in snapshots: F32, F16 or BF16")
 	f.StringVar(&s.Description, "description", s.Description, "a sentence about the model, kept in its file")
+	s.trainValidation.bind(f)
 	s.Eval.bind(f)
 	f.StringVar(&s.License, "license", s.License, "of weights and data, kept in the model's file")
+}
+
+// read is how the pictures are read, but for their part.
+func (s *trainSettings) read() (dataset.Options, error) {
+	o := dataset.Options{Height: s.Resolution, Width: s.Resolution, Grey: s.Grey, SkipBad: s.SkipBad}
+	err := s.reading.into(&o)
+	return o, err
 }
 
 // override sets the fields whose flags were typed in typed.

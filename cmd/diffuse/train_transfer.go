@@ -72,9 +72,9 @@ func (t *transfer) load(u *ui, s *trainSettings, net *unet.Net) error {
 	if t.Tensors == 0 {
 		return withHint(fmt.Errorf("--transfer: %s and the network of this run have no tensor in common", m.name), "diffuse inspect %s shows its configuration", t.Model)
 	}
-	if p := m.net.Card; p.Precond != "edm" || p.SigmaData != s.Options.SigmaData {
-		u.warn("--transfer: %s has preconditioning %s with sigma-data %v, the run edm with %v: its weights have to find a new scale",
-			m.name, p.Precond, p.SigmaData, s.Options.SigmaData)
+	if p, o := m.net.Card, s.Options; p.Precond != o.Precond || p.Precond == "edm" && p.SigmaData != o.SigmaData {
+		u.warn("--transfer: %s has preconditioning %s with sigma-data %v, the run %s with %v: its weights have to find a new scale",
+			m.name, p.Precond, p.SigmaData, o.Precond, o.SigmaData)
 	}
 	return nil
 }

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"diffuse/dataset"
+)
+
+// dataPackOptions are the flags of "diffuse data pack".
+type dataPackOptions struct {
+	dataReading
+	skipBad, unlabelled bool
+}
+
+func dataPackCommand(u *ui) *cobra.Command {
+	var o dataPackOptions
+	c := &cobra.Command{
+		Use:   "pack D OUT",
+		Short: "Write a data set at one size, in EDM's layout or as npz",
+		Long: `Write a data set at one size: OUT.zip and a new folder OUT get the layout of EDM's
+dataset_tool (00000/img00000000.png, … and dataset.json with the classes, whose
+names stand there, too), OUT.npz the arrays arr_0 and arr_1. The bytes depend on
+the pictures only; OUT appears when it is complete.`,
+		Example: `  diffuse data pack photos photos-64.zip --resolution 64
+  diffuse data pack cifar-10-python.tar.gz cifar10.zip
+  diffuse data pack scans scans-256x192 --resolution 256x192 --transform pad --background black`,
+		Args: between(2, 2, "a data set and what to write"),
+		RunE: func(c *cobra.Command, args []string) error { return o.run(c.Context(), u, args[0], args[1]) },
+	}
+	f := c.Flags()
+	f.BoolVar(&o.skipBad, "skip-bad", false, "leave out unreadable pictures instead of stopping")
+	f.BoolVar(&o.unlabelled, "unlabelled", false, "leave the classes out")
+	o.bind(f)
+	return c
+}
+
+func (o dataPackOptions) run(ctx context.Context, u *ui, path, out string) error {
+	read, err := o.options()
+	if err != nil {
+		return err
+	}
+	if err := distinct([][2]string{{"D", path}}, [2]string{"OUT", out}); err != nil {
+		return err
+	}
+	if slices.Contains([]string{".zip", ".npz"}, strings.ToLower(filepath.Ext(out))) {
+		if err := checkOutput("OUT", out); err != nil {
+			return err
+		}
+	}
+	read.SkipBad = o.skipBad
+	if !o.skipBad { // which decodes all of them beforehand
+		read.MaxBytes = o.passing()
+	}
+	d, err := openSet(u, path, read)
+	if err != nil {
+		return err
+	}
+	if o.unlabelled {
+		d = unlabelled{d}
+	}
+	bar := u.progress("packing "+out, "pictures", 0, float64(d.Len()))
+	err = dataset.Pack(d, out, func(done, _ int) error {
+		bar.set(float64(done), "")
+		if ctx.Err() != nil {
+			return errInterrupted
+		}
+		return nil
+	})
+	bar.finish()
+	if err != nil {
+		return err
+	}
+	h, w, c := d.Size()
+	classes := "no classes"
+	if n := d.Labels(); n > 0 {
+		classes = fmt.Sprintf("%d classes", n)
+	}
+	u.summary("%s: %d pictures of %d×%d, %d channels, %s", out, d.Len(), w, h, c, classes)
+	return nil
+}
