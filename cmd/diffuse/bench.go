@@ -65,7 +65,7 @@ occurs.
 	c.Flags().StringVar(&o.config, "config", "", "architecture to measure in place of a model: "+strings.Join(sortedKeys(benchConfigs()), ", "))
 	c.Flags().StringVar(&o.filter, "filter", "", "only benchmarks whose names match this regular expression (the peak is always measured)")
 	c.Flags().DurationVar(&o.time, "time", o.time, "least time for each benchmark")
-	c.Flags().BoolVar(&o.checkpointBlocks, "checkpoint-blocks", false, "training as train --checkpoint-blocks does it, with microbatches of 4 pictures")
+	c.Flags().BoolVar(&o.checkpointBlocks, "checkpoint-blocks", false, "training as train --checkpoint-blocks does it, two pictures at a time")
 	c.AddCommand(benchSamplersCommand(u))
 	return c
 }

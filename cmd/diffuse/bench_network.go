@@ -61,7 +61,7 @@ func (b *bencher) training(m benchedModel) {
 	o := train.DefaultOptions()
 	o.Batch, o.Microbatch, o.CheckpointBlocks = trainBatch, max(1, trainBatch/b.threads()), m.CheckpointBlocks
 	if o.CheckpointBlocks { // one pass after the other, on all processors
-		o.Microbatch = 4
+		o.Microbatch = 2
 	}
 	ema := m.Denoiser
 	ema.Net = average

@@ -11,7 +11,7 @@ import (
 // changeable are the settings that a run may be resumed with another value of, if --allow-change asks for it: how it is trained, and on what. What the
 // weights mean (sizes, classes, preconditioning, the network but for its dropout) and where they came from stays.
 var changeable = []string{
-	"data.images", "options.augment", "options.batch", "options.beta1", "options.beta2", "options.checkpoint_ticks", "options.class_dropout", "options.clip",
+	"data.images", "options.augment", "options.batch", "options.beta1", "options.beta2", "options.checkpoint_blocks", "options.checkpoint_ticks", "options.class_dropout", "options.clip",
 	"options.duration", "options.ema_halflife", "options.ema_rampup", "options.eps", "options.flip", "options.loss", "options.loss_dct",
 	"options.loss_scales", "options.lr", "options.lr_decay", "options.lr_decay_fraction", "options.lr_rampup", "options.microbatch",
 	"options.noise", "options.p_mean", "options.p_std", "options.picture_ticks",
