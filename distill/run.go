@@ -32,6 +32,8 @@ type Job struct {
 	EvaluateTicks int
 	Evaluation    any // how Evaluate measures, for options.json; must turn into JSON
 
+	TensorBoard bool // write a file for TensorBoard, too
+
 	// Best saves the student of the lowest distance so far, which has just been measured.
 	Best func(train.Tick) error
 }
@@ -66,6 +68,16 @@ func (s Stats) String() string {
 	}
 	return fmt.Sprintf("tick %d  fake %.5g  generator %.5g  gradients %.4g %.4g  lr %.4g%s  %v",
 		s.Tick, s.FakeLoss, s.Loss, s.FakeGradNorm, s.GradNorm, s.LR, left, s.Lap)
+}
+
+// Scalars are the numbers of a tick for TensorBoard.
+func (s Stats) Scalars() []train.Scalar {
+	return []train.Scalar{
+		{Name: "distill/loss_fake", Value: s.FakeLoss}, {Name: "distill/loss_generator", Value: s.Loss},
+		{Name: "distill/grad_norm_fake", Value: s.FakeGradNorm}, {Name: "distill/grad_norm_generator", Value: s.GradNorm},
+		{Name: "distill/lr_generator", Value: s.LR}, {Name: "distill/dropped", Value: float64(s.Dropped)},
+		{Name: "speed/images_per_sec", Value: s.Rate},
+	}
 }
 
 // The files of a run folder that are not those of every loop.
@@ -126,8 +138,9 @@ func begin(dir string, job Job, resume bool) (*Run, error) {
 	pace := train.Pace{
 		Duration: o.Duration, Tick: o.Tick, Batch: o.Batch,
 		CheckpointTicks: o.CheckpointTicks, PictureTicks: o.PictureTicks, SnapshotTicks: o.SnapshotTicks, EvaluateTicks: job.EvaluateTicks,
+		What: fmt.Sprintf("%d parameter tensors a network", len(t.Generator.Names)),
 	}
-	hooks := train.Hooks{Pictures: job.Pictures, Snapshot: job.Snapshot, Progress: job.Progress, Log: job.Log}
+	hooks := train.Hooks{Pictures: job.Pictures, Snapshot: job.Snapshot, Progress: job.Progress, Log: job.Log, TensorBoard: job.TensorBoard}
 	if job.Evaluate != nil {
 		hooks.Evaluate = r.evaluate
 	}
@@ -189,7 +202,7 @@ func (r *task) Healthy() error {
 }
 
 // Line is the statistics of the steps since the last line.
-func (r *task) Line(tick int64, l train.Lap) (fmt.Stringer, error) {
+func (r *task) Line(tick int64, l train.Lap) (train.Statistics, error) {
 	s := r.sums
 	line := Stats{
 		Tick: tick, Images: r.Trainer.Images, Steps: r.Generator.Steps,

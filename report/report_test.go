@@ -206,7 +206,7 @@ func TestHostile(t *testing.T) {
 	put(t, dir, "metrics.jsonl", fmt.Sprintf(`{"nimg":5,"evaluation":{"reference":%s,"features":%s,"metrics":{%s:{"value":1}},"per_class":{%s:1}}}`+"\n", quoted, quoted, quoted, quoted))
 	put(t, dir, "eval.jsonl", fmt.Sprintf(`{"samples":%s,"reference":%s,"metrics":{%s:{"value":1}}}`+"\n", quoted, quoted, quoted))
 	put(t, dir, "sessions.jsonl", fmt.Sprintf(`{"version":%s,"go":%s,"system":%s,"kernels":%s}`+"\n", quoted, quoted, quoted, quoted))
-	put(t, dir, "log.txt", attack+"\n\xff\xfe\x00\n  5  training stopped: "+attack+"\n")
+	put(t, dir, "log.txt", attack+"\n\xff\xfe\x00\n  5  the run stopped: "+attack+"\n")
 	r := read(t, dir, fixture(t, "good"))
 	r.Runs[0].Model = &report.Model{File: attack, Facts: [][2]string{{attack, attack}}, Table: [][]string{{attack}, {attack}}}
 	p := page(t, r, 1<<20)

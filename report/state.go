@@ -37,7 +37,7 @@ func (r *Run) state(now time.Time) State {
 		case words == "interrupted":
 			s.Word = "interrupted"
 			return s
-		case strings.HasPrefix(words, "training stopped: "), strings.HasPrefix(words, "the run stopped: "):
+		case strings.HasPrefix(words, "the run stopped: "):
 			s.Word, s.Why = "failed", words
 			return s
 		}

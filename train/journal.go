@@ -16,27 +16,22 @@ import (
 	"diffuse/checkpoint"
 )
 
-// Stats is one line of stats.jsonl: what happened in one tick. The fields from Seconds on depend on the clock and
+// Stats is one line of stats.jsonl: what happened in one tick. Those of Lap depend on the clock and
 // the machine; all others are the same in every repetition of a run.
 type Stats struct {
-	Tick        int64   `json:"tick"`              // counted from 1
-	Images      int64   `json:"nimg"`              // images shown since the run began
-	Steps       int64   `json:"steps"`             // steps since the run began
-	Loss        float64 `json:"loss"`              // mean of StepResult.Loss over the tick
-	GradNorm    float64 `json:"grad_norm"`         // mean L2 norm of the gradient over the tick
-	MaxGradNorm float64 `json:"max_grad_norm"`     // largest L2 norm of the gradient in the tick
-	LR          float64 `json:"lr"`                // learning rate of the last step
-	EMABeta     float64 `json:"ema_beta"`          // share of the old average in the last step
-	Seconds     float64 `json:"sec_per_tick"`      // time spent in steps (in this session, if the tick was interrupted)
-	Maintenance float64 `json:"sec_maintenance"`   // time spent on pictures, snapshots and checkpoints since the line before
-	Rate        float64 `json:"images_per_sec"`    // images per second of step time
-	PeakMemory  int64   `json:"peak_memory_bytes"` // most memory the process has held so far
-	Time        float64 `json:"timestamp"`         // seconds since 1970
+	Tick        int64   `json:"tick"`          // counted from 1
+	Images      int64   `json:"nimg"`          // images shown since the run began
+	Steps       int64   `json:"steps"`         // steps since the run began
+	Loss        float64 `json:"loss"`          // mean of StepResult.Loss over the tick
+	GradNorm    float64 `json:"grad_norm"`     // mean L2 norm of the gradient over the tick
+	MaxGradNorm float64 `json:"max_grad_norm"` // largest L2 norm of the gradient in the tick
+	LR          float64 `json:"lr"`            // learning rate of the last step
+	EMABeta     float64 `json:"ema_beta"`      // share of the old average in the last step
+	Lap
 }
 
 func (s Stats) String() string {
-	return fmt.Sprintf("tick %d  loss %.5g  gradient %.4g  lr %.4g  %.1f s/tick  %.1f images/s  peak memory %.0f MB",
-		s.Tick, s.Loss, s.GradNorm, s.LR, s.Seconds, s.Rate, float64(s.PeakMemory)/1e6)
+	return fmt.Sprintf("tick %d  loss %.5g  gradient %.4g  lr %.4g  %v", s.Tick, s.Loss, s.GradNorm, s.LR, s.Lap)
 }
 
 // A metricsLine is one line of metrics.jsonl: what Job.Evaluate measured, and of which state of the run.
@@ -145,24 +140,19 @@ func logImages(line []byte) (int64, bool) {
 	return n, err == nil
 }
 
-// tick appends a line of statistics to both files.
-func (j *journal) tick(s Stats) error {
-	if err := j.events.scalars(s.Images, s.scalars()); err != nil {
+// tick appends statistics to stats.jsonl, in words to the log, and to the file for TensorBoard.
+func (j *journal) tick(images int64, s Statistics) error {
+	if err := j.events.scalars(images, s.Scalars()); err != nil {
 		return err
 	}
-	return j.line(s.Images, s, s.String())
-}
-
-// line appends statistics to stats.jsonl, and in words to the log.
-func (j *journal) line(images int64, statistics any, words string) error {
-	line, err := json.Marshal(statistics)
+	line, err := json.Marshal(s)
 	if err != nil {
 		return fmt.Errorf("statistics: %w", err)
 	}
 	if _, err := j.stats.Write(append(line, '\n')); err != nil {
 		return err
 	}
-	return j.say(images, "%s", words)
+	return j.say(images, "%s", s)
 }
 
 // metric appends a line to metrics.jsonl.
@@ -171,9 +161,9 @@ func (j *journal) metric(dir string, m metricsLine, e Evaluation) error {
 		return err
 	}
 	j.evaluated = m.Images
-	var values []scalar
+	var values []Scalar
 	for _, name := range slices.Sorted(maps.Keys(e.Scalars)) {
-		values = append(values, scalar{"eval/" + name, e.Scalars[name]})
+		values = append(values, Scalar{"eval/" + name, e.Scalars[name]})
 	}
 	return j.events.scalars(m.Images, values)
 }

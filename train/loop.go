@@ -14,12 +14,18 @@ import (
 
 // A Task is what a [Loop] repeats. Its methods are called by one goroutine.
 type Task interface {
-	Step() (loss float64, err error)              // shows a batch of pictures; the loss is for the eye
-	Shown() int64                                 // pictures shown so far
-	Healthy() error                               // tells of weights that are not finite
-	Line(tick int64, l Lap) (fmt.Stringer, error) // the statistics since the last line: JSON for stats.jsonl, with Shown as "nimg", and words for the log
-	State(*checkpoint.File) error                 // puts everything that the rest of the run depends on into the file
-	SetState(*checkpoint.File) error              // takes it back, or changes nothing and says why
+	Step() (loss float64, err error)            // shows a batch of pictures; the loss is for the eye
+	Shown() int64                               // pictures shown so far
+	Healthy() error                             // tells of weights that are not finite
+	Line(tick int64, l Lap) (Statistics, error) // the statistics since the last line
+	State(*checkpoint.File) error               // puts everything that the rest of the run depends on into the file
+	SetState(*checkpoint.File) error            // takes it back, or changes nothing and says why
+}
+
+// Statistics are one line of stats.jsonl, whose JSON has the pictures shown so far as "nimg".
+type Statistics interface {
+	fmt.Stringer       // words for the log
+	Scalars() []Scalar // numbers for TensorBoard
 }
 
 // A Lap is what a line of statistics tells of the clock and the machine: the only fields that differ in repetitions of a run.
@@ -41,15 +47,19 @@ type Pace struct {
 	Batch                                        int // pictures per step
 	CheckpointTicks, PictureTicks, SnapshotTicks int // 0 means only at the end
 	EvaluateTicks                                int
+	What                                         string // a word on what is trained, for the log
 }
 
 // Hooks are what a run's maker does between its steps. They may be nil; an error from one stops the run.
 type Hooks struct {
+	Validate func(Tick) error                                // called at every tick, first
 	Pictures func(Tick) error                                // draws the grid of pictures
 	Snapshot func(Tick) error                                // saves a model
 	Progress func(Progress)                                  // called after every step
 	Log      func(string)                                    // receives the lines of log.txt
 	Evaluate func(context.Context, Tick) (Evaluation, error) // measures, after the checkpoint; see Job.Evaluate
+
+	TensorBoard bool // write a file for TensorBoard, too; a run that has one goes on with it anyway
 }
 
 // A Loop is a run in a folder: steps, ticks, checkpoints, and the journal. It belongs to one goroutine.
@@ -103,8 +113,10 @@ func ResumeLoop(dir string, t Task, p Pace, h Hooks, check func(images int64) er
 		return nil, fmt.Errorf("resuming: %w", err)
 	}
 	l := &Loop{Dir: dir, task: t, pace: p, hooks: h, lock: lock, saved: -1}
-	if err = l.readState(); err == nil {
-		err = check(t.Shown())
+	if err = l.readState(); err != nil {
+		err = fmt.Errorf("resuming: %w", err)
+	} else if err = check(t.Shown()); err != nil {
+		err = fmt.Errorf("resuming %s: %w", dir, err)
 	}
 	if err == nil {
 		sweep(dir)
@@ -112,17 +124,37 @@ func ResumeLoop(dir string, t Task, p Pace, h Hooks, check func(images int64) er
 	}
 	if err != nil {
 		lock.Unlock()
-		return nil, fmt.Errorf("resuming %s: %w", dir, err)
+		return nil, err
 	}
 	return l, nil
 }
 
+// vacant is nil if a run may start in dir.
+func vacant(dir string) error {
+	ok, err := Vacant(dir)
+	if err != nil {
+		return fmt.Errorf("starting a run: %w", err)
+	}
+	if !ok {
+		return fmt.Errorf("starting a run in %s: %w", dir, ErrExists)
+	}
+	return nil
+}
+
+// sweep removes half-written files that a killed run left behind (named by checkpoint.AtomicFile).
+func sweep(dir string) {
+	left, _ := filepath.Glob(filepath.Join(dir, ".*.????????.tmp"))
+	for _, path := range left {
+		os.Remove(path) // only litter: nobody reads them
+	}
+}
+
 func (l *Loop) open(how string) error {
 	var err error
-	if l.journal, err = openJournal(l.Dir, l.task.Shown(), false, l.hooks.Log); err != nil {
+	if l.journal, err = openJournal(l.Dir, l.task.Shown(), l.hooks.TensorBoard, l.hooks.Log); err != nil {
 		return err
 	}
-	err = l.journal.say(l.task.Shown(), "%s: %d of %d images shown, batch %d", how, l.task.Shown(), l.pace.Duration, l.pace.Batch)
+	err = l.journal.say(l.task.Shown(), "%s: %d of %d images shown, batch %d, %s", how, l.task.Shown(), l.pace.Duration, l.pace.Batch, l.pace.What)
 	if err == nil {
 		err = l.checkpoint()
 	}
@@ -133,9 +165,10 @@ func (l *Loop) open(how string) error {
 }
 
 // Close closes the run's files and unlocks its folder. It writes no checkpoint.
-func (l *Loop) Close() {
+func (l *Loop) Close() error {
 	l.journal.close()
 	l.lock.Unlock()
+	return nil
 }
 
 // Say adds a line to the log.
@@ -200,11 +233,16 @@ func (l *Loop) tick(last bool) error {
 		return err
 	}
 	shown := l.task.Shown()
-	if err := l.journal.line(shown, line, line.String()); err != nil {
+	if err := l.journal.tick(shown, line); err != nil {
 		return err
 	}
 	due := func(every int) bool { return last || every > 0 && l.ticks%int64(every) == 0 }
 	t := l.at(last)
+	if l.hooks.Validate != nil {
+		if err := l.hooks.Validate(t); err != nil {
+			return err
+		}
+	}
 	if l.hooks.Pictures != nil && due(l.pace.PictureTicks) {
 		if err := l.hooks.Pictures(t); err != nil {
 			return fmt.Errorf("drawing pictures after %d images: %w", shown, err)
@@ -331,7 +369,9 @@ func (l *Loop) interrupt() error {
 
 // fail logs an error that ends the run and says which checkpoint is left.
 func (l *Loop) fail(err error) error {
-	err = fmt.Errorf("the run stopped: %w; the last good checkpoint in %s is from %d images", err, l.Dir, l.saved)
+	if l.saved >= 0 {
+		err = fmt.Errorf("the run stopped: %w; the last good checkpoint in %s is from %d images", err, l.Dir, l.saved)
+	}
 	if e := l.Say("%v", err); e != nil {
 		return errors.Join(err, e)
 	}

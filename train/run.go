@@ -4,10 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
-	"time"
 
+	"diffuse/checkpoint"
 	"diffuse/dataset"
 )
 
@@ -65,15 +64,11 @@ func (t Tick) Path(prefix, ext string) string {
 
 // A Run is a training run with its folder. It belongs to one goroutine.
 type Run struct {
-	Dir string
+	*Loop
 	*Trainer
 
-	job     Job
-	totals  totals
-	journal *journal
-	clock   meter
-	lock    *FolderLock
-	saved   int64 // images at the last checkpoint, -1 before the first
+	job    Job
+	totals totals
 }
 
 // Interrupted is the error of a run that was cancelled. All its progress is in the checkpoint: Resume goes on from there.
@@ -104,45 +99,20 @@ func Start(dir string, job Job) (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	t, err := job.trainer()
+	r, err := job.run()
 	if err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(dir, 0o777); err != nil {
-		return nil, fmt.Errorf("starting a run: %w", err)
-	}
-	l, err := Lock(dir)
-	if err != nil {
-		return nil, fmt.Errorf("starting a run: %w", err)
-	}
-	r, err := start(dir, job, rec, t, l)
-	if err != nil {
-		l.Unlock()
-	}
-	return r, err
-}
-
-// start writes the first files of a run in its locked folder.
-func start(dir string, job Job, rec record, t *Trainer, l *FolderLock) (*Run, error) {
-	if err := vacant(dir); err != nil { // another one may have come and gone
+	if r.Loop, err = StartLoop(dir, (*task)(r), job.pace(r.Trainer), r.hooks(), rec.write); err != nil {
 		return nil, err
 	}
-	if err := rec.write(dir); err != nil {
-		return nil, err
+	if job.Origin != "" {
+		if err := r.Say("initial weights: %s", job.Origin); err != nil {
+			r.Close()
+			return nil, err
+		}
 	}
-	return open(dir, job, t, l, totals{}, -1, "started")
-}
-
-// vacant is nil if a run may start in dir.
-func vacant(dir string) error {
-	ok, err := Vacant(dir)
-	if err != nil {
-		return fmt.Errorf("starting a run: %w", err)
-	}
-	if !ok {
-		return fmt.Errorf("starting a run in %s: %w", dir, ErrExists)
-	}
-	return nil
+	return r, nil
 }
 
 // Resume goes on with the run in folder dir from its last checkpoint; a run that was killed before its first one begins
@@ -151,23 +121,7 @@ func vacant(dir string) error {
 // end, Duration and the decay of the learning rate, may change if no step so far depended on it; an error names the
 // options that differ ([*Changed]), but for those that Job.AllowChange takes. The folder is locked until Close of the Run; one that is locked already is a *[Locked].
 func Resume(dir string, job Job) (*Run, error) {
-	if _, err := readRecord(dir); err != nil { // no lock is left in a folder of another kind
-		return nil, fmt.Errorf("resuming: %w", err)
-	}
-	l, err := Lock(dir)
-	if err != nil {
-		return nil, fmt.Errorf("resuming: %w", err)
-	}
-	r, err := resume(dir, job, l)
-	if err != nil {
-		l.Unlock()
-	}
-	return r, err
-}
-
-// resume is Resume in a locked folder.
-func resume(dir string, job Job, l *FolderLock) (*Run, error) {
-	was, err := readRecord(dir)
+	was, err := readRecord(dir) // no lock is left in a folder of another kind
 	if err != nil {
 		return nil, fmt.Errorf("resuming: %w", err)
 	}
@@ -178,242 +132,112 @@ func resume(dir string, job Job, l *FolderLock) (*Run, error) {
 	if _, err := was.changes(now, 0, job.AllowChange); err != nil { // before the state is read: a clearer error than its tensors would give
 		return nil, fmt.Errorf("resuming %s: %w", dir, err)
 	}
-	t, err := job.trainer()
+	r, err := job.run()
 	if err != nil {
 		return nil, err
 	}
-	var tot totals
-	saved, path := int64(-1), filepath.Join(dir, stateFile)
-	if _, err := os.Stat(path); err == nil {
-		if tot, err = t.readState(path); err != nil {
-			return nil, fmt.Errorf("resuming: %w", err)
+	var changes []Change
+	r.Loop, err = ResumeLoop(dir, (*task)(r), job.pace(r.Trainer), r.hooks(), func(images int64) error {
+		var err error
+		if changes, err = was.changes(now, images, job.AllowChange); err != nil {
+			return err
 		}
-		saved = t.Images
-	} else if !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("resuming: %w", err)
-	}
-	changes, err := was.changes(now, t.Images, job.AllowChange)
-	if err != nil {
-		return nil, fmt.Errorf("resuming %s: %w", dir, err)
-	}
-	if len(changes) > 0 || was.Options != now.Options || !was.sameEvaluation(now) {
-		if err := now.write(dir); err != nil {
-			return nil, err
+		if len(changes) > 0 || was.Options != now.Options || !was.sameEvaluation(now) {
+			return now.write(dir)
 		}
-	}
-	sweep(dir)
-	r, err := open(dir, job, t, l, tot, saved, "resumed")
+		return nil
+	})
 	if err != nil || len(changes) == 0 {
 		return r, err
 	}
-	if err := r.journal.say(t.Images, "with other options from here on: %s", list(changes)); err != nil {
-		r.journal.close()
+	if err := r.Say("with other options from here on: %s", list(changes)); err != nil {
+		r.Close()
 		return nil, err
 	}
 	return r, nil
 }
 
-// trainer makes the job's Trainer.
-func (job *Job) trainer() (*Trainer, error) {
+// run makes the job's Run, but for its folder.
+func (job Job) run() (*Run, error) {
 	if job.Validation != nil {
 		if err := job.Validation.check(job.Data); err != nil {
 			return nil, err
 		}
 	}
-	return NewTrainer(job.Options, job.Net, job.EMA, job.Data)
+	t, err := NewTrainer(job.Options, job.Net, job.EMA, job.Data)
+	return &Run{Trainer: t, job: job}, err
 }
 
-// sweep removes half-written files that a killed run left behind (named by checkpoint.AtomicFile).
-func sweep(dir string) {
-	left, _ := filepath.Glob(filepath.Join(dir, ".*.????????.tmp"))
-	for _, path := range left {
-		os.Remove(path) // only litter: nobody reads them
+func (job Job) pace(t *Trainer) Pace {
+	o := job.Options
+	return Pace{
+		Duration: o.Duration, Tick: o.Tick, Batch: o.Batch,
+		CheckpointTicks: o.CheckpointTicks, PictureTicks: o.PictureTicks, SnapshotTicks: o.SnapshotTicks, EvaluateTicks: job.EvaluateTicks,
+		What: fmt.Sprintf("%d parameter tensors", len(t.Adam.Names)),
 	}
 }
 
-func open(dir string, job Job, t *Trainer, l *FolderLock, tot totals, saved int64, how string) (*Run, error) {
-	j, err := openJournal(dir, t.Images, job.TensorBoard, job.Log)
-	if err != nil {
-		return nil, err
+func (r *Run) hooks() Hooks {
+	j := r.job
+	h := Hooks{Pictures: j.Pictures, Snapshot: j.Snapshot, Progress: j.Progress, Log: j.Log, Evaluate: j.Evaluate, TensorBoard: j.TensorBoard}
+	if j.Validation != nil {
+		h.Validate = r.validate
 	}
-	r := &Run{Dir: dir, Trainer: t, job: job, totals: tot, journal: j, lock: l, saved: saved}
-	err = j.say(t.Images, "%s: %d of %d images shown, batch %d, %d parameter tensors", how, t.Images, t.Options.Duration, t.Options.Batch, len(t.Adam.Names))
-	if err == nil && saved < 0 && job.Origin != "" {
-		err = j.say(t.Images, "initial weights: %s", job.Origin)
-	}
-	if err == nil && saved < 0 {
-		err = r.checkpoint()
-	}
-	if err != nil {
-		j.close()
-		return nil, err
-	}
-	return r, nil
-}
-
-// Close closes the run's files and unlocks its folder. It writes no checkpoint.
-func (r *Run) Close() error {
-	r.journal.close()
-	r.lock.Unlock()
-	return nil
-}
-
-// Train trains until Options.Duration images have been shown, and evaluates what is due or owed. When ctx is cancelled it finishes the step, writes a
-// checkpoint and returns an *Interrupted. After any other error the last checkpoint is untouched, and the log says why.
-func (r *Run) Train(ctx context.Context) error {
-	r.clock.start(r.Images)
-	for r.Owes() || r.Images < r.Options.Duration {
-		if ctx.Err() != nil {
-			if err := r.interrupt(); err != nil {
-				return r.fail(err)
+	if len(r.powers) > 0 {
+		h.Snapshot = func(t Tick) error {
+			if j.Snapshot != nil {
+				if err := j.Snapshot(t); err != nil {
+					return err
+				}
 			}
-			return &Interrupted{Dir: r.Dir, Images: r.Images, Duration: r.Options.Duration, cause: context.Cause(ctx)}
-		}
-		if r.Owes() {
-			if err := r.evaluate(ctx); err != nil {
-				return r.fail(err)
-			}
-			continue
-		}
-		s, err := r.Step()
-		if err != nil {
-			return r.fail(err)
-		}
-		r.totals.add(s)
-		r.clock.step(r.Images, s.Loss)
-		if r.job.Progress != nil {
-			r.job.Progress(r.clock.progress(r.Options.Duration))
-		}
-		last := r.Images >= r.Options.Duration
-		if last || r.Images/r.Options.Tick > (r.Images-int64(r.Options.Batch))/r.Options.Tick {
-			if err := r.tick(s, last); err != nil {
-				return r.fail(err)
-			}
+			return r.writePowers(t.Path(powerStem, ".safetensors"))
 		}
 	}
-	return nil
+	return h
 }
 
-// tick writes a line of statistics, calls the hooks that are due and then writes the checkpoint, so that whatever the
-// checkpoint counts as done is done.
-func (r *Run) tick(s StepResult, last bool) error {
-	if err := r.healthy(); err != nil {
-		return err
-	}
-	r.totals.ticks++
-	n := float64(r.totals.steps)
-	st := Stats{
-		Tick: r.totals.ticks, Images: r.Images, Steps: r.Adam.Steps,
-		Loss: r.totals.loss / n, GradNorm: r.totals.gradNorm / n, MaxGradNorm: r.totals.maxNorm,
-		LR: s.LR, EMABeta: s.EMABeta,
-		PeakMemory: peakMemory(), Time: float64(time.Now().UnixMilli()) / 1000,
-	}
-	st.Seconds, st.Maintenance, st.Rate = r.clock.lap()
-	r.totals = totals{ticks: r.totals.ticks}
-	if err := r.journal.tick(st); err != nil {
-		return err
-	}
-	due := func(every int) bool { return last || every > 0 && st.Tick%int64(every) == 0 }
-	t := Tick{Dir: r.Dir, Stats: st, Last: last}
-	if r.job.Validation != nil {
-		if err := r.validate(st.Tick); err != nil {
-			return err
-		}
-	}
-	if r.job.Pictures != nil && due(r.Options.PictureTicks) {
-		if err := r.job.Pictures(t); err != nil {
-			return fmt.Errorf("drawing pictures after %d images: %w", r.Images, err)
-		}
-	}
-	if r.job.Snapshot != nil && due(r.Options.SnapshotTicks) {
-		if err := r.job.Snapshot(t); err != nil {
-			return fmt.Errorf("saving a snapshot after %d images: %w", r.Images, err)
-		}
-	}
-	if len(r.powers) > 0 && due(r.Options.SnapshotTicks) {
-		if err := r.writePowers(t.Path(powerStem, ".safetensors")); err != nil {
-			return err
-		}
-	}
-	if due(r.Options.CheckpointTicks) {
-		if err := r.checkpoint(); err != nil {
-			return err
-		}
-	}
-	r.clock.pause()
-	return nil
-}
+// Train trains until Options.Duration images have been shown: [Loop.Run].
+func (r *Run) Train(ctx context.Context) error { return r.Run(ctx) }
 
-// Owes tells whether the run has reached a tick whose evaluation is due and has not been written down, in this session or before it.
-func (r *Run) Owes() bool {
-	if r.job.Evaluate == nil || r.totals.steps > 0 || r.totals.ticks == 0 || r.journal.evaluated >= r.Images {
-		return false
-	}
-	every := int64(r.job.EvaluateTicks)
-	return r.Images >= r.Options.Duration || every > 0 && r.totals.ticks%every == 0
-}
+// task is a Run as its Loop sees it.
+type task Run
 
-// evaluate lets the job measure and writes that down. The checkpoint comes first: measuring may take long, and fail.
-func (r *Run) evaluate(ctx context.Context) error {
-	if err := r.checkpoint(); err != nil {
-		return err
-	}
-	t := Tick{Dir: r.Dir, Stats: Stats{Tick: r.totals.ticks, Images: r.Images, Steps: r.Adam.Steps}, Last: r.Images >= r.Options.Duration}
-	e, err := r.job.Evaluate(ctx, t)
-	r.clock.pause()
-	if ctx.Err() != nil {
-		return nil // it is still owed
-	}
+func (r *task) Shown() int64 { return r.Images }
+
+func (r *task) Step() (float64, error) {
+	s, err := r.Trainer.Step()
 	if err != nil {
-		return fmt.Errorf("evaluating after %d images: %w", r.Images, err)
+		return 0, err
 	}
-	if err := r.journal.metric(r.Dir, metricsLine{Tick: t.Stats.Tick, Images: r.Images, Evaluation: e.Line}, e); err != nil {
-		return err
-	}
-	return r.journal.say(r.Images, "tick %d  %s", t.Stats.Tick, e.Words)
+	r.totals.add(s)
+	return s.Loss, nil
 }
 
-// healthy finds out whether the last update left weights that are not finite, before anything of it is saved.
-func (r *Run) healthy() error {
+func (r *task) Line(tick int64, l Lap) (Statistics, error) {
+	s := r.totals
+	r.totals = totals{}
+	n := float64(s.steps)
+	return Stats{
+		Tick: tick, Images: r.Images, Steps: r.Adam.Steps,
+		Loss: s.loss / n, GradNorm: s.gradNorm / n, MaxGradNorm: s.maxNorm,
+		LR: s.last.LR, EMABeta: s.last.EMABeta, Lap: l,
+	}, nil
+}
+
+// Healthy finds out whether the last update left weights that are not finite, before anything of it is saved.
+func (r *task) Healthy() error {
 	if _, bad := r.Adam.Norm(r.Adam.Data()); bad >= 0 {
 		return r.nonFinite("the weights %s are not finite", r.Adam.Names[bad])
 	}
 	return nil
 }
 
-// checkpoint makes the present state the one that Resume finds, unless it is already.
-func (r *Run) checkpoint() error {
-	if r.saved == r.Images {
-		return nil
-	}
-	if err := r.journal.sync(); err != nil {
-		return err
-	}
-	if err := r.writeState(filepath.Join(r.Dir, stateFile), r.totals); err != nil {
-		return fmt.Errorf("saving the state after %d images: %w", r.Images, err)
-	}
-	r.saved = r.Images
+func (r *task) State(f *checkpoint.File) error {
+	r.Trainer.state(f, r.totals)
 	return nil
 }
 
-// interrupt ends a cancelled run in good order.
-func (r *Run) interrupt() error {
-	if err := r.healthy(); err != nil {
-		return err
-	}
-	if err := r.journal.say(r.Images, "interrupted"); err != nil {
-		return err
-	}
-	return r.checkpoint()
-}
-
-// fail logs an error that ends the run and says which checkpoint is left.
-func (r *Run) fail(err error) error {
-	if r.saved >= 0 {
-		err = fmt.Errorf("training stopped: %w; the last good checkpoint in %s is from %d images", err, r.Dir, r.saved)
-	}
-	if e := r.journal.say(r.Images, "%v", err); e != nil {
-		return errors.Join(err, e)
-	}
+func (r *task) SetState(f *checkpoint.File) (err error) {
+	r.totals, err = r.decodeState(f)
 	return err
 }

@@ -320,7 +320,7 @@ func TestDiverged(t *testing.T) {
 	if !errors.As(err, &nf) || nf.Images != 80 || !strings.Contains(err.Error(), "from 56 images") {
 		t.Fatalf("error %v, want NonFinite after 80 images and a checkpoint from 56", err)
 	}
-	if log := string(read(t, dir, "log.txt")); !strings.Contains(log, "training stopped: step 10") {
+	if log := string(read(t, dir, "log.txt")); !strings.Contains(log, "the run stopped: step 10") {
 		t.Errorf("the log does not tell:\n%s", log)
 	}
 	if err := train1(t.Context(), dir, job(t), train.Resume); err != nil {

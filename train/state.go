@@ -17,11 +17,11 @@ const stateFormat = "diffuse-training-1"
 // totals add up what a line of statistics shows, over the steps since the last one. They are part of the checkpoint, so that
 // a run interrupted in mid-tick goes on to the same line.
 type totals struct {
-	ticks    int64   // lines written so far
-	steps    int64   // steps since the last line
+	steps    int64   // since the last line
 	loss     float64 // sum of StepResult.Loss
 	gradNorm float64 // sum of StepResult.GradNorm
 	maxNorm  float64 // largest StepResult.GradNorm
+	last     StepResult
 }
 
 // add counts one more step.
@@ -30,6 +30,7 @@ func (s *totals) add(r StepResult) {
 	s.loss += r.Loss
 	s.gradNorm += r.GradNorm
 	s.maxNorm = max(s.maxNorm, r.GradNorm)
+	s.last = r
 }
 
 // A section is one of the parts of the state: the prefix of its tensors' names and their values.
@@ -57,44 +58,21 @@ func (t *Trainer) addSections(f *checkpoint.File, sections []section) {
 	}
 }
 
-// writeState replaces the checkpoint at path. The old one stays until the new one is safely on the disk.
-func (t *Trainer) writeState(path string, s totals) error {
-	f := &checkpoint.File{
-		Meta: map[string]string{
-			"format":         stateFormat,
-			"images":         strconv.FormatInt(t.Images, 10),
-			"steps":          strconv.FormatInt(t.Adam.Steps, 10),
-			"ticks":          strconv.FormatInt(s.ticks, 10),
-			"tick.steps":     strconv.FormatInt(s.steps, 10),
-			"tick.loss":      exact(s.loss),
-			"tick.grad_norm": exact(s.gradNorm),
-			"tick.max_norm":  exact(s.maxNorm),
-		},
-		Tensors: make(map[string]*checkpoint.Tensor),
-	}
+// state puts everything that the rest of the run depends on into f, but for what its Loop counts itself.
+func (t *Trainer) state(f *checkpoint.File, s totals) {
+	f.Meta["format"] = stateFormat
+	f.Meta["images"] = strconv.FormatInt(t.Images, 10)
+	f.Meta["steps"] = strconv.FormatInt(t.Adam.Steps, 10)
+	f.Meta["tick.loss"], f.Meta["tick.grad_norm"], f.Meta["tick.max_norm"] = exact(s.loss), exact(s.gradNorm), exact(s.maxNorm)
 	t.powerMeta(f.Meta)
 	t.addSections(f, t.sections())
-	return checkpoint.WriteFile(path, f)
 }
 
 // exact prints a float64 so that reading it back gives the same bits.
 func exact(v float64) string { return strconv.FormatFloat(v, 'x', -1, 64) }
 
-// readState sets the weights, the average, Adam and the counters from the checkpoint at path. Every tensor must be there, in
+// decodeState sets the weights, the average, Adam and the counters from f. Every tensor must be there, in
 // the network's shapes, and no other; nothing is changed unless all is well.
-func (t *Trainer) readState(path string) (totals, error) {
-	f, err := checkpoint.Open(path)
-	if err != nil {
-		return totals{}, err
-	}
-	defer f.Close()
-	s, err := t.decodeState(f)
-	if err != nil {
-		return totals{}, fmt.Errorf("checkpoint %s: %w", path, err)
-	}
-	return s, nil
-}
-
 func (t *Trainer) decodeState(f *checkpoint.File) (totals, error) {
 	if got := f.Meta["format"]; got != stateFormat {
 		return totals{}, fmt.Errorf("format is %q, want %q: not the state of a training run", got, stateFormat)
@@ -118,7 +96,6 @@ func (t *Trainer) decodeState(f *checkpoint.File) (totals, error) {
 	}
 	whole("images", &images)
 	whole("steps", &steps)
-	whole("ticks", &s.ticks)
 	whole("tick.steps", &s.steps)
 	real("tick.loss", &s.loss)
 	real("tick.grad_norm", &s.gradNorm)

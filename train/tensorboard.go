@@ -22,10 +22,10 @@ const eventsFile = "events.out.tfevents.diffuse"
 // whose step is the count of images. A nil eventLog writes nothing.
 type eventLog struct{ file *os.File }
 
-// A scalar is one number with its name in TensorBoard.
-type scalar struct {
-	name  string
-	value float64
+// A Scalar is one number with its name in TensorBoard.
+type Scalar struct {
+	Name  string // with a slash after the group
+	Value float64
 }
 
 // The fields of TensorFlow's messages Event, Summary and Summary.Value that are used here.
@@ -75,16 +75,16 @@ func openEvents(dir string, images int64, wanted bool) (*eventLog, error) {
 }
 
 // scalars appends one event with numbers after `images` images.
-func (e *eventLog) scalars(images int64, values []scalar) error {
+func (e *eventLog) scalars(images int64, values []Scalar) error {
 	if e == nil {
 		return nil
 	}
 	var summary []byte
 	for _, v := range values {
 		b := protowire.AppendTag(nil, valueTag, protowire.BytesType)
-		b = protowire.AppendString(b, v.name)
+		b = protowire.AppendString(b, v.Name)
 		b = protowire.AppendTag(b, valueSimple, protowire.Fixed32Type)
-		b = protowire.AppendFixed32(b, math.Float32bits(float32(v.value)))
+		b = protowire.AppendFixed32(b, math.Float32bits(float32(v.Value)))
 		summary = protowire.AppendTag(summary, summaryValue, protowire.BytesType)
 		summary = protowire.AppendBytes(summary, b)
 	}
@@ -164,19 +164,19 @@ func eventImages(b []byte) int64 {
 	return 0
 }
 
-// scalars are the numbers of a tick.
-func (s Stats) scalars() []scalar {
-	return []scalar{
+// Scalars are the numbers of a tick.
+func (s Stats) Scalars() []Scalar {
+	return []Scalar{
 		{"train/loss", s.Loss}, {"train/grad_norm", s.GradNorm}, {"train/max_grad_norm", s.MaxGradNorm}, {"train/lr", s.LR}, {"train/ema_beta", s.EMABeta},
 		{"speed/images_per_sec", s.Rate}, {"speed/sec_maintenance", s.Maintenance}, {"speed/peak_memory_bytes", float64(s.PeakMemory)},
 	}
 }
 
 // scalars are the numbers of a validation.
-func (v ValidationLine) scalars() []scalar {
-	all := []scalar{{"validation/loss", v.Loss}}
+func (v ValidationLine) scalars() []Scalar {
+	all := []Scalar{{"validation/loss", v.Loss}}
 	for _, b := range v.Bins {
-		all = append(all, scalar{fmt.Sprintf("validation/sigma_%.3g_to_%.3g", b.Low, b.High), b.Loss})
+		all = append(all, Scalar{fmt.Sprintf("validation/sigma_%.3g_to_%.3g", b.Low, b.High), b.Loss})
 	}
 	return all
 }

@@ -125,12 +125,12 @@ func (v *Validation) picture(net Network, i, pick int, sigmaData float64) (losse
 }
 
 // validate measures the averaged weights and writes that down.
-func (r *Run) validate(tick int64) error {
+func (r *Run) validate(t Tick) error {
 	bins, err := r.job.Validation.measure(r.EMA, r.Options.SigmaData)
 	if err != nil {
 		return fmt.Errorf("validation after %d images: %w", r.Images, err)
 	}
-	line := ValidationLine{Tick: tick, Images: r.Images, Bins: bins}
+	line := ValidationLine{Tick: t.Stats.Tick, Images: r.Images, Bins: bins}
 	for _, b := range bins {
 		line.Loss += b.Loss / validationBins
 	}
