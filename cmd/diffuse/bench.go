@@ -92,6 +92,7 @@ func (b *bencher) run(m benchedModel) error {
 	b.header(m.name)
 	b.peaks()
 	b.networks(m)
+	b.distilling(m)
 	b.training(m)
 	b.layers(m.Net)
 	switch {

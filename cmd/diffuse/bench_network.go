@@ -3,7 +3,10 @@ package main
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"strings"
 
+	"diffuse/distill"
 	"diffuse/tensor"
 	"diffuse/train"
 	"diffuse/unet"
@@ -79,6 +82,52 @@ func (b *bencher) training(m benchedModel) {
 	flop := 3 * trainBatch * networkCost(m.Net, h, w).GFLOP * 1e9
 	b.report(name, t, append(b.work(flop, t), figure{trainBatch / t.wall, "images/s"}, figure{peakMemory() / 1e6, "peak-MB"})...)
 }
+
+// distilling measures the steps of a distillation with the subject as the teacher: the fake network's phase and the generator's, each with its
+// Adam. A forward pass counts once, a gradient of weights once, a gradient of activations once: 4 units in the first phase, 7 in the second, where a training
+// step of plain training has 3.
+func (b *bencher) distilling(m benchedModel) {
+	name := fmt.Sprintf("DistillStep/batch=%d", trainBatch)
+	if !b.wants(name) || m.OutChannels < m.InChannels || m.CheckpointBlocks {
+		return
+	}
+	need := 4 * float64(m.Parameters()) * float64(4+4+2*b.threads()) // weights, moments, gradients
+	if need > distillMemory && !strings.Contains(b.filter.String(), "Distill") {
+		b.u.note("%s is left out: it would take more than %.0f GB; --filter Distill runs it", name, need/1e9)
+		return
+	}
+	h, w := m.Size()
+	own := func() trainee {
+		d := m.Denoiser
+		d.Net = d.Net.Clone()
+		return trainee{Denoiser: d}
+	}
+	n := distill.Networks{
+		Teacher: trainee{Denoiser: m.Denoiser}, Fake: own(), Generator: own(), EMA: own(),
+		Height: h, Width: w, Channels: m.InChannels,
+	}
+	if m.LabelDim > 0 {
+		n.Classes = slices.Repeat([]float64{1}, m.LabelDim)
+	}
+	o := distill.DefaultOptions()
+	o.Batch, o.Microbatch = trainBatch, max(1, trainBatch/b.threads())
+	o.SigmaMin, o.SigmaMax = m.Precond.Limit(o.SigmaMin, o.SigmaMax)
+	trainer, err := distill.NewTrainer(o, n)
+	if err != nil {
+		b.err = fmt.Errorf("distillation benchmark: %w", err)
+		return
+	}
+	t := measure(b.time, nil, func() {
+		if _, err := trainer.Step(); err != nil && b.err == nil {
+			b.err = fmt.Errorf("distillation benchmark: %w", err)
+		}
+	})
+	flop := 11 * trainBatch * networkCost(m.Net, h, w).GFLOP * 1e9
+	b.report(name, t, append(b.work(flop, t), figure{trainBatch / t.wall, "images/s"}, figure{peakMemory() / 1e6, "peak-MB"})...)
+}
+
+// distillMemory is what a distillation's weights may take to be measured unasked.
+const distillMemory = 3e9
 
 // noisePictures is a data set of random pictures of a model's size and classes.
 type noisePictures struct{ benchedModel }

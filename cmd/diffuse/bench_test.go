@@ -112,6 +112,7 @@ func TestBenchLines(t *testing.T) {
 		"Network/batch=1":              "ns/op GFLOP/s peak-% cpu-ns/op cpu-peak-% images/s peak-MB",
 		"Network/batch=16":             "images/s",
 		"TrainStep/batch=16":           "images/s peak-MB",
+		"DistillStep/batch=16":         "images/s peak-MB",
 		"Layer/op=conv3x3/size=8x8/in=64/out=64/batch=1/pass=forward":             "GFLOP/s layers",
 		"Layer/op=conv3x3/size=8x8/in=64/out=64/batch=16/pass=backward":           "GFLOP/s layers",
 		"Layer/op=linear/in=256/out=64/batch=16/pass=backward":                    "peak-%",
