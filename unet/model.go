@@ -46,7 +46,8 @@ type Sampling struct {
 	SigmaMin float64 `json:"sigma_min"`
 	SigmaMax float64 `json:"sigma_max"`
 	Rho      float64 `json:"rho"`
-	Few      bool    `json:"few,omitempty"` // a student of few evaluations: SigmaMin only places the levels above it, the last of which ends at 0
+	Skip     string  `json:"skip,omitempty"` // skip weights
+	Few      bool    `json:"few,omitempty"`  // a student of few evaluations: SigmaMin only places the levels above it, the last of which ends at 0
 }
 
 // Preconditioning returns what Precond names.

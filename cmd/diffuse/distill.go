@@ -12,6 +12,7 @@ import (
 
 	"diffuse/distill"
 	"diffuse/train"
+	"diffuse/unet"
 )
 
 // distillOptions are the flags of "diffuse distill" that are not settings of the run.
@@ -150,11 +151,20 @@ func distillRun(ctx context.Context, u *ui, dir string, s *distillSettings, teac
 		return r, err
 	}
 	w := &distillWatcher{u: u, settings: s, teacher: teacher, ema: generator.Clone()}
-	wrap := w.wrap
+	rule, err := s.studentRule(teacher)
+	if err != nil {
+		return r, err
+	}
+	tuned := func(n *unet.Net) train.Network {
+		if rule != nil {
+			n = n.WithSkipRule(rule) // the weights stay n's
+		}
+		return w.wrap(n)
+	}
 	job := distill.Job{
 		Options: s.Options, Setup: s.setup(),
 		Networks: distill.Networks{
-			Teacher: wrap(teacher.net.Net), Fake: wrap(teacher.net.Net.Clone()), Generator: wrap(generator), EMA: wrap(w.ema),
+			Teacher: w.wrap(teacher.net.Net), Fake: w.wrap(teacher.net.Net.Clone().WithSkipRule(nil)), Generator: tuned(generator), EMA: tuned(w.ema),
 			Height: teacher.height, Width: teacher.width, Channels: teacher.channels, Classes: s.classes(teacher),
 		},
 		Pictures: w.pictures, Snapshot: w.snapshot, Best: w.best, Progress: w.progress, Log: w.log,

@@ -14,6 +14,7 @@ import (
 
 	"diffuse/checkpoint"
 	"diffuse/distill"
+	"diffuse/skiptune"
 	"diffuse/train"
 	"diffuse/unet"
 	"diffuse/zoo"
@@ -56,6 +57,7 @@ func (s *distillSettings) bind(f *pflag.FlagSet) {
 		f.StringVar(&s.TeacherSkip, "teacher-skip", s.TeacherSkip, "skip weights of the teacher, as for diffuse sample --skip")
 		f.StringVar(&s.StudentSkip, "student-skip", s.StudentSkip, "skip weights of the student, in training and in its file")
 		f.Float64SliceVar(&s.Classes, "class-shares", s.Classes, "`LIST` of the classes' shares of the pictures (default: all equal)")
+		f.Lookup("class-shares").DefValue = "" // not the brackets of an empty list
 	})
 	section(f, "Method", func() {
 		f.Float64Var(&o.Alpha, "alpha", o.Alpha, "weight of the squared difference in the generator's loss; 1 and 1.2 are the paper's")
@@ -234,10 +236,25 @@ func (s *distillSettings) complete(teacher *model, resuming bool) error {
 	if s.Options.Guided() && teacher.labels == 0 {
 		return usagef("guidance needs a teacher with classes, %s has none", teacher.name)
 	}
+	if _, err := s.studentRule(teacher); err != nil {
+		return usagef("--student-skip: %w", err)
+	}
 	if err := teacher.tune(s.TeacherSkip, nil); err != nil {
 		return fmt.Errorf("--teacher-skip: %w", err)
 	}
 	return nil
+}
+
+// studentRule is what the student does to its skip connections, nil for nothing.
+func (s *distillSettings) studentRule(teacher *model) (unet.SkipRule, error) {
+	if s.StudentSkip == "" {
+		return nil, nil
+	}
+	t, err := skiptune.Parse(s.StudentSkip, teacher.skipSides())
+	if err != nil {
+		return nil, err
+	}
+	return t.At, nil
 }
 
 // absoluteModel makes the path in a MODEL argument absolute, since a run may be resumed from another folder.
@@ -261,10 +278,10 @@ func (s *distillSettings) classes(teacher *model) []float64 {
 	return slices.Repeat([]float64{1}, teacher.labels)
 }
 
-// generator returns the network that the student starts as.
+// generator returns the network that the student starts as, without the teacher's skip weights.
 func (s *distillSettings) generator(teacher *model) (*unet.Net, error) {
 	if s.InitFrom == "" {
-		return teacher.net.Net.Clone(), nil
+		return teacher.net.Net.Clone().WithSkipRule(nil), nil
 	}
 	m, err := openModel(s.InitFrom)
 	if err != nil {
@@ -280,7 +297,7 @@ func (s *distillSettings) generator(teacher *model) (*unet.Net, error) {
 		return nil, fmt.Errorf("--init-from: the run was started with a file of SHA-256 %s, %s has %s", s.InitSHA, m.name, m.sha)
 	}
 	s.InitSHA = m.sha
-	return m.net.Net, nil
+	return m.net.Net.WithSkipRule(nil), nil
 }
 
 // setup is what options.json keeps beside the options of package distill.

@@ -46,11 +46,12 @@ type model struct {
 
 // modelHelp explains the MODEL argument in help texts.
 const modelHelp = `MODEL is a model file (.safetensors), a snapshot or training state of EDM or SiD
-(.pkl, .pt: nothing in it is executed), weights of improved-diffusion, guided-diffusion or
-consistency_models (.pt; NAME.flags beside it says what they do not), a folder of diffusers with a UNet2DModel
-or one of its files of weights, such as diffusion_pytorch_model.fp16.safetensors,
-the folder of a training run (its newest snapshot is used), an embedded model by
-name, or an exactly solvable Gaussian mixture (*.gmm.json).`
+(.pkl, .pt: nothing in it is executed), weights of improved-diffusion,
+guided-diffusion or consistency_models (.pt; NAME.flags beside it says what they
+do not), a folder of diffusers with a UNet2DModel or one of its files of weights,
+such as diffusion_pytorch_model.fp16.safetensors, the folder of a training run
+(its newest snapshot is used), an embedded model by name, or an exactly solvable
+Gaussian mixture (*.gmm.json).`
 
 // openModel loads what a MODEL argument names. An empty name, which a script with an unset variable gives, is none.
 func openModel(arg string) (*model, error) { return openModelAs(arg, "") }
@@ -190,7 +191,7 @@ func fromNetwork(net *unet.Model) (*model, error) {
 	}
 	defaults := edmSettings()
 	if s := net.Sampling; s != nil {
-		defaults = zoo.Entry{Sampler: s.Sampler, Steps: s.Steps, SigmaMin: s.SigmaMin, SigmaMax: s.SigmaMax, Rho: s.Rho, Few: s.Few}
+		defaults = zoo.Entry{Sampler: s.Sampler, Steps: s.Steps, SigmaMin: s.SigmaMin, SigmaMax: s.SigmaMax, Rho: s.Rho, Skip: s.Skip, Few: s.Few}
 	}
 	m := &model{
 		channels: c.InChannels, height: size.Height, width: size.Width,
