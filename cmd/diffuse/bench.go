@@ -94,6 +94,7 @@ func (b *bencher) run(m benchedModel) error {
 	b.networks(m)
 	b.distilling(m)
 	b.training(m)
+	b.solvers(m)
 	b.layers(m.Net)
 	switch {
 	case b.ctx.Err() != nil:
