@@ -3,7 +3,6 @@ package sampler
 import (
 	"fmt"
 	"math"
-	"math/rand/v2"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -17,16 +16,14 @@ import (
 // this kind.
 //
 // A draw with from = to belongs to no passage (see [Noise]) and is taken from the picture's [Stream]. Levels must be positive and finite,
-// or it panics; so it does if dst is not the whole batch. It is not safe for concurrent use. It keeps 4 numbers per number of the
+// or it panics; so it does if dst is not the whole batch. It is not safe for concurrent use. It keeps 5 numbers per number of the
 // batch and draws for its pictures on all processors.
 func BrownianNoise(seeds []uint64, perImage int, purpose string) Noise {
 	paths := make([]brownian, len(seeds))
 	buf := func() []float64 { return make([]float64, perImage) }
 	for i, s := range seeds {
 		r := Stream(s, purpose)
-		paths[i] = brownian{key: r.Uint64(), left: buf(), right: buf(), from: displacement{w: buf()}, to: displacement{w: buf()}}
-		paths[i].source = rand.NewPCG(0, 0)
-		paths[i].normal = rand.New(paths[i].source)
+		paths[i] = brownian{key: r.Uint64(), left: buf(), right: buf(), draw: buf(), from: displacement{w: buf()}, to: displacement{w: buf()}}
 	}
 	white := BatchNoise(seeds, perImage, purpose)
 	return func(dst []float64, from, to float64) {
@@ -67,9 +64,8 @@ const bisections = 13
 // the Brownian bridge. Every random vector is a function of the path's key and of its place, so nothing has to be kept.
 type brownian struct {
 	key         uint64
-	source      *rand.PCG
-	normal      *rand.Rand
 	left, right []float64 // scratch: ends of the present part
+	draw        []float64 // scratch: normals of the present place
 	from, to    displacement
 }
 
@@ -101,8 +97,8 @@ func (b *brownian) increment(dst []float64, from, to float64) {
 	for k := low; k < high; k++ { // whole octaves between them
 		b.seed(k, 0, 0)
 		scale := sign * math.Sqrt(math.Ldexp(1, k))
-		for j := range dst {
-			dst[j] += scale * b.normal.NormFloat64()
+		for j, n := range b.draw {
+			dst[j] += scale * n
 		}
 	}
 	scale := 1 / math.Sqrt(math.Abs(to-from))
@@ -116,8 +112,9 @@ func (b *brownian) displace(p *displacement, level float64) {
 	k := octave(level)
 	lo, width := math.Ldexp(1, k), math.Ldexp(1, k)
 	b.seed(k, 0, 0)
-	for j := range b.left {
-		b.left[j], b.right[j] = 0, math.Sqrt(width)*b.normal.NormFloat64()
+	root := math.Sqrt(width)
+	for j, n := range b.draw {
+		b.left[j], b.right[j] = 0, root*n
 	}
 	place := uint64(1) // of the part among all parts: a binary heap
 	for range bisections {
@@ -135,8 +132,10 @@ func (b *brownian) displace(p *displacement, level float64) {
 		} else {
 			place = 2 * place
 		}
-		for j := range half {
-			half[j] = (b.left[j]+b.right[j])/2 + sd*b.normal.NormFloat64()
+		left, right := b.left[:len(b.draw)], b.right[:len(b.draw)]
+		half = half[:len(b.draw)]
+		for j, n := range b.draw {
+			half[j] = (left[j]+right[j])/2 + sd*n
 		}
 	}
 	share := (level - lo) / width
@@ -144,17 +143,16 @@ func (b *brownian) displace(p *displacement, level float64) {
 	sd := math.Sqrt(width * share * (1 - share))
 	for j, l := range b.left {
 		p.w[j] = l + share*(b.right[j]-l)
-		if sd > 0 {
-			p.w[j] += sd * b.normal.NormFloat64()
-		}
+		p.w[j] += sd * b.draw[j]
 	}
 	p.level = level
 }
 
-// seed starts the numbers of one place of the path.
+// seed draws the numbers of one place of the path.
 func (b *brownian) seed(octave int, place, at uint64) {
 	hi := mix(b.key ^ mix(uint64(octave)+0x9e3779b97f4a7c15*place))
-	b.source.Seed(hi, mix(hi^mix(at+1)))
+	n := normals(mix(hi ^ mix(at+1)))
+	n.fill(b.draw)
 }
 
 // octave returns k for a level in [2^k, 2^(k+1)).

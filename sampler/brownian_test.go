@@ -107,7 +107,7 @@ func TestBrownianPath(t *testing.T) {
 func TestBrownianPinned(t *testing.T) {
 	got := make([]float64, 2)
 	sampler.BrownianNoise([]uint64{1}, 2, "step")(got, 80, 0.3)
-	same(t, "seed 1", got, []float64{0.22032201436538587, 2.3447144302369063})
+	same(t, "seed 1", got, []float64{0.15876119691729948, -0.34720946600414404})
 }
 
 // With a Brownian path the picture converges as steps grow: the root mean square difference between n and 2n steps of 100 pictures from a
