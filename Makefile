@@ -8,7 +8,7 @@ FASHION ?= /usr/share/datasets/fashion-mnist
 RUN ?= runs/fashion
 FUZZTIME ?= 20s
 
-.PHONY: build test check bench fuzz golden fashion features clean
+.PHONY: build test check bench fuzz golden fashion fashion-student features clean
 build: # the static binary ./diffuse
 	go build -trimpath -o diffuse ./cmd/diffuse
 test:
@@ -23,7 +23,7 @@ check: # all that .ci/run asks for
 	go test -short -tags noasm $(NUMERIC)
 	GODEBUG=cpu.avx512f=off go test -short -count=1 $(NUMERIC)
 	GODEBUG=cpu.avx512f=off,cpu.avx2=off go test -short -count=1 $(NUMERIC)
-	CGO_ENABLED=1 go test -race -short ./...
+	CGO_ENABLED=1 go test -race -short -timeout 20m ./...
 	for s in linux/arm64 darwin/arm64 windows/amd64; do GOOS=$${s%/*} GOARCH=$${s#*/} go vet ./...; done
 bench: # lines for benchstat
 	go test -run '^$$' -bench . -benchtime 300ms ./...
@@ -34,6 +34,8 @@ golden: # agreement with the peers' stored numbers, in words
 	go test -v -count=1 -run 'Golden' ./... | grep -v 'no test'
 fashion: # trains the embedded model again, hours on two cores
 	go run ./cmd/diffuse train --preset fashion --data $(FASHION) --out $(RUN)
+fashion-student: # distils the embedded teacher, hours on two cores
+	go run ./cmd/diffuse distill --teacher fashion-teacher --preset fashion-student --eval-ref $(FASHION) --out $(RUN)-student
 features: # trains the classifier of fd-fashion again, a quarter of an hour on two cores
 	go run ./cmd/diffuse train-classifier --data $(FASHION) --title fashion --epochs 20 --note "Fashion-MNIST by Zalando SE, MIT licence." --out zoo/features/fashion.safetensors
 clean:

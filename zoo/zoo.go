@@ -2,7 +2,7 @@
 //
 // Each model is one safetensors file under models/, embedded at build time, with a model card (NAME.md) beside it that says what it
 // was trained on, for how long and under which licence. An [Entry] pairs a file with the settings it is sampled with unless the
-// user says otherwise; two entries may share a file, as "fashion" and "fashion-teacher" do until a one-step student exists.
+// user says otherwise; two entries may share a file, as "fashion" and "fashion-teacher" do.
 //
 // Under features/ lies the classifier whose features measure pictures of clothes ([FashionFeatures]), with a card of its own.
 //
@@ -43,6 +43,10 @@ func Entries() map[string]Entry {
 		"fashion-teacher": {
 			Title: "28x28 grey clothes in ten classes, many steps", File: "fashion-teacher.safetensors",
 			Sampler: "heun", Steps: 18, SigmaMin: 0.002, SigmaMax: 80, Rho: 7,
+		},
+		"fashion-student": {
+			Title: "28x28 grey clothes in ten classes, one step", File: "fashion-student.safetensors",
+			Sampler: "consistency", Steps: 1, SigmaMin: 0.002, SigmaMax: 2.5, Rho: 7, Few: true,
 		},
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -17,10 +18,19 @@ func TestMain(m *testing.M) {
 
 // TestScripts runs testdata/script: one script per subject, each in a fresh folder. Their models are made by themselves, so that
 // nothing depends on what is embedded, but for the lines under [embedded]. The commands beside testscript's own are explained in
-// script_commands_test.go.
+// script_commands_test.go. With -short, which is how the race detector's slow build of the tool runs them, only those with several goroutines or signals
+// at work: drawing, training, distilling, measuring.
 func TestScripts(t *testing.T) {
+	dir, files := "../../testdata/script", []string(nil) // either all of a folder or files by name
+	if testing.Short() {
+		for _, name := range []string{"bench", "data", "distill", "eval", "sample_identity", "sample_stopped", "train", "train_stopped", "train_validation"} {
+			files = append(files, filepath.Join(dir, name+".txtar"))
+		}
+		dir = ""
+	}
 	testscript.Run(t, testscript.Params{
-		Dir:       "../../testdata/script",
+		Dir:       dir,
+		Files:     files,
 		Cmds:      scriptCommands(),
 		Condition: scriptCondition,
 		Setup: func(e *testscript.Env) error {
