@@ -301,20 +301,7 @@ func (s *distillSettings) generator(teacher *model) (*unet.Net, error) {
 }
 
 // setup is what options.json keeps beside the options of package distill.
-func (s *distillSettings) setup() any {
-	kept := *s
-	b, err := json.Marshal(kept)
-	if err != nil { // plain data
-		panic(err)
-	}
-	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(b, &fields); err != nil {
-		panic(err)
-	}
-	delete(fields, "options")
-	delete(fields, "eval")
-	return fields
-}
+func (s *distillSettings) setup() any { return fieldsBut(*s, "options", "eval") }
 
 // evaluateTicks is as for training: snapshots' own interval or a multiple of it.
 func (s *distillSettings) evaluateTicks() int {

@@ -323,8 +323,11 @@ func trainRun(ctx context.Context, u *ui, o trainOptions, s *trainSettings, data
 }
 
 // setup is what options.json keeps beside the training options.
-func (s trainSettings) setup() any {
-	b, err := json.Marshal(s)
+func (s trainSettings) setup() any { return fieldsBut(s, "options", "eval") }
+
+// fieldsBut returns the JSON fields of a struct without those named.
+func fieldsBut(v any, names ...string) map[string]json.RawMessage {
+	b, err := json.Marshal(v)
 	if err != nil { // plain data
 		panic(err)
 	}
@@ -332,8 +335,9 @@ func (s trainSettings) setup() any {
 	if err := json.Unmarshal(b, &fields); err != nil {
 		panic(err)
 	}
-	delete(fields, "options")
-	delete(fields, "eval")
+	for _, name := range names {
+		delete(fields, name)
+	}
 	return fields
 }
 
