@@ -27,5 +27,6 @@
 //
 // # Where to start
 //
-// Options holds every knob, [Trainer] is the bare loop: Step after Step, no files.
+// Options holds every knob, [Trainer] is the bare loop: Step after Step, no files. [Start] and [Resume] wrap it in a [Run]: a folder, by
+// train's loop, with the student measured and a collapse undone.
 package distill

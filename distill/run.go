@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -328,16 +327,7 @@ func newRecord(job Job) (record, error) {
 	return r, nil
 }
 
-func (r record) write(dir string) error {
-	text, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return err
-	}
-	return checkpoint.AtomicFile(filepath.Join(dir, optionsFile), func(w io.Writer) error {
-		_, err := w.Write(append(text, '\n'))
-		return err
-	})
-}
+func (r record) write(dir string) error { return train.WriteOptions(dir, r) }
 
 // ReadOptions returns the options, setup and evaluation (the JSON forms of Job's) of the distillation in folder dir. The error wraps fs.ErrNotExist where dir is
 // not the folder of a run.

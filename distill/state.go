@@ -3,7 +3,6 @@ package distill
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 
 	"diffuse/checkpoint"
@@ -64,7 +63,7 @@ func (t *Trainer) SetState(f *checkpoint.File) error {
 	for _, s := range t.sections() {
 		want += len(s.of.Names)
 		for i, name := range s.of.Names {
-			if err := check(f, s.prefix+name, s.of.Weights[i].Shape); err != nil {
+			if err := train.CheckTensor(f, s.prefix+name, s.of.Weights[i]); err != nil {
 				errs = append(errs, err)
 				break
 			}
@@ -93,20 +92,6 @@ func (t *Trainer) SetState(f *checkpoint.File) error {
 		}
 	}
 	t.Images, t.Generator.Steps, t.Fake.Steps, t.Rate = images, steps, fakeSteps, rate
-	return nil
-}
-
-// check reports whether f has a float32 tensor of that name and shape.
-func check(f *checkpoint.File, name string, shape []int) error {
-	v, err := f.Tensor(name)
-	switch {
-	case err != nil:
-		return err
-	case v.DType != checkpoint.F32:
-		return fmt.Errorf("tensor %q is %s, want %s", name, v.DType, checkpoint.F32)
-	case !slices.Equal(v.Shape, shape):
-		return fmt.Errorf("tensor %q has shape %v, the network wants %v", name, v.Shape, shape)
-	}
 	return nil
 }
 

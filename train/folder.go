@@ -67,8 +67,11 @@ func (r record) sameEvaluation(other record) bool {
 }
 
 // write stores the record as options.json in dir.
-func (r record) write(dir string) error {
-	text, err := json.MarshalIndent(r, "", "  ")
+func (r record) write(dir string) error { return WriteOptions(dir, r) }
+
+// WriteOptions stores v as options.json of the run in folder dir.
+func WriteOptions(dir string, v any) error {
+	text, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
 		return err
 	}

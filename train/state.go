@@ -105,7 +105,7 @@ func (t *Trainer) decodeState(f *checkpoint.File) (totals, error) {
 	}
 	for _, part := range t.sections() {
 		for i, name := range t.Adam.Names {
-			if err := checkTensor(f, part.prefix+name, t.Adam.Weights[i]); err != nil {
+			if err := CheckTensor(f, part.prefix+name, t.Adam.Weights[i]); err != nil {
 				errs = append(errs, err)
 				break
 			}
@@ -127,8 +127,8 @@ func (t *Trainer) decodeState(f *checkpoint.File) (totals, error) {
 	return s, nil
 }
 
-// checkTensor reports whether the file has a float32 tensor of that name and of w's shape.
-func checkTensor(f *checkpoint.File, name string, w *tensor.Tensor) error {
+// CheckTensor reports whether the file has a float32 tensor of that name and of w's shape.
+func CheckTensor(f *checkpoint.File, name string, w *tensor.Tensor) error {
 	v, err := f.Tensor(name)
 	switch {
 	case err != nil:
