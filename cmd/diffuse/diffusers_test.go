@@ -226,7 +226,7 @@ func TestDiffusersDefaults(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	out := output(t, "sample", dir, "--dry-run")
-	if !strings.Contains(out, "DDIMScheduler: --sampler ddim --steps 50 --clip 1 --schedule linear:") {
+	if !strings.Contains(out, "DDIMScheduler: --sampler ddim --steps 50 --clip 1 --like-diffusers --schedule linear:") {
 		t.Errorf("the scheduler is not named in %s", out)
 	}
 	grid, again := filepath.Join(t.TempDir(), "a.png"), filepath.Join(t.TempDir(), "b.png")
