@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/bits"
 	"strings"
 )
@@ -65,7 +66,9 @@ func openNPZ(path string) (*File, error) {
 
 // ReadNPZFrom is OpenNPZ for an archive of size bytes behind r; closing the File does not close r.
 func ReadNPZFrom(r io.ReaderAt, size int64) (*File, error) {
-	z, err := zip.NewReader(r, size)
+	limited := &limitedReader{src: &source{reader: r}, size: size, left: maxDirectory}
+	z, err := zip.NewReader(limited, size)
+	limited.left = math.MaxInt64
 	if err != nil {
 		var magic [16]byte
 		n, _ := r.ReadAt(magic[:min(size, 16)], 0)

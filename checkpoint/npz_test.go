@@ -332,6 +332,23 @@ func TestNPZWriterSizes(t *testing.T) {
 	}
 }
 
+// TestNPZDirectory: a list of members that is longer than any of arrays is not unpacked.
+func TestNPZDirectory(t *testing.T) {
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	for i := range 150_000 {
+		if _, err := z.Create(fmt.Sprintf("%d.npy", i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := checkpoint.ReadNPZFrom(bytes.NewReader(b.Bytes()), int64(b.Len())); err == nil || !strings.Contains(err.Error(), "list of members is longer") {
+		t.Error(err)
+	}
+}
+
 func FuzzNPZ(f *testing.F) {
 	for name, b := range corruptNPZ(f) {
 		if name != "decompression bomb" {

@@ -165,7 +165,7 @@ func (a *torchArchive) checkOverlap() error {
 type limitedReader struct {
 	src  *source
 	size int64
-	left int64
+	left int64 // MaxInt64 is no limit
 }
 
 func (r *limitedReader) ReadAt(b []byte, off int64) (int, error) {
@@ -173,8 +173,10 @@ func (r *limitedReader) ReadAt(b []byte, off int64) (int, error) {
 		return 0, io.EOF
 	}
 	n := int(min(int64(len(b)), r.size-off))
-	if r.left -= int64(n); r.left < 0 {
-		return 0, fmt.Errorf("refused: its list of members is longer than %d bytes", maxDirectory)
+	if r.left != math.MaxInt64 { // else the list has been read, and members may be read by several at once
+		if r.left -= int64(n); r.left < 0 {
+			return 0, fmt.Errorf("refused: its list of members is longer than %d bytes", maxDirectory)
+		}
 	}
 	if err := r.src.use(func() error { return r.src.fill(b[:n], off) }); err != nil {
 		return 0, err

@@ -124,6 +124,9 @@ func (t *tables) read(path, name string) (err error) {
 			err = fmt.Errorf("%s: not a sound parquet file: %v", name, p)
 		}
 	}()
+	if err := checkFooter(r, info.Size()); err != nil {
+		return fmt.Errorf("%s: not a sound parquet file: %w", name, err)
+	}
 	f, err := parquet.OpenFile(r, info.Size(), parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)

@@ -29,16 +29,21 @@ func checkPages(f *parquet.File, g int, column *parquet.Column) error {
 	if start < 0 || length < 0 || start > f.Size() || length > f.Size()-start {
 		return fmt.Errorf("column %s: %d bytes at %d are not inside the file", column.Name(), length, start)
 	}
-	in := bufio.NewReader(io.NewSectionReader(f, start, length))
-	headers := thrift.NewDecoder(new(thrift.CompactProtocol).NewReader(in))
+	in := bufio.NewReaderSize(io.NewSectionReader(f, start, length), maxPageHeader)
 	for {
-		if _, err := in.Peek(1); err == io.EOF {
+		head, err := in.Peek(maxPageHeader)
+		if len(head) == 0 && err == io.EOF {
 			return nil
 		}
-		h := new(format.PageHeader)
-		if err := headers.Decode(h); err != nil {
+		w, h := thriftWalk{head}, new(format.PageHeader)
+		if err = w.structure(0); err == nil {
+			head = head[:len(head)-len(w.rest)]
+			err = thrift.Unmarshal(new(thrift.CompactProtocol), head, h)
+		}
+		if err != nil {
 			return fmt.Errorf("column %s: header of a page: %w", column.Name(), err)
 		}
+		in.Discard(len(head)) // which lies in the buffer
 		packed, unpacked := int64(h.CompressedPageSize), int64(h.UncompressedPageSize)
 		values := max(h.DataPageHeader.V.NumValues, h.DataPageHeaderV2.V.NumValues, h.DictionaryPageHeader.V.NumValues)
 		switch {

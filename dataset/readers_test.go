@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -357,6 +358,26 @@ func TestParquetBombs(t *testing.T) {
 		}
 		if _, err := dataset.Open(path, dataset.Options{}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%d rows in %d bytes: %v, want %q", n, len(b), err, want)
+		}
+	}
+}
+
+// TestParquetFooter: a description that is longer than the file, or that has a list of more than it holds.
+func TestParquetFooter(t *testing.T) {
+	whole := table(t, 0, 1, hubFeatures)
+	n := int(binary.LittleEndian.Uint32(whole[len(whole)-8:]))
+	for want, change := range map[string]func(b []byte){
+		"a description of 4294967295 bytes": func(b []byte) { binary.LittleEndian.PutUint32(b[len(b)-8:], math.MaxUint32) },
+		"claims more than it holds":         func(b []byte) { b[len(b)-8-n+3] = 0xfc; copy(b[len(b)-8-n+4:], "\xff\xff\xff\x7f") }, // the list of columns
+	} {
+		b := bytes.Clone(whole)
+		change(b)
+		path := filepath.Join(t.TempDir(), "a.parquet")
+		if err := os.WriteFile(path, b, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := dataset.Open(path, dataset.Options{}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
 		}
 	}
 }
