@@ -2,7 +2,7 @@ package kernel
 
 // PeakTurn is how many floating-point operations a turn of PeakLoop counts, a multiply-add being two.
 func PeakTurn() int {
-	switch Current() {
+	switch vectorLevel() {
 	case AVX512:
 		return 2 * 24 * 16
 	case AVX2:
