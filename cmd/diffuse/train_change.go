@@ -15,7 +15,7 @@ var changeable = []string{
 	"options.duration", "options.ema_halflife", "options.ema_rampup", "options.eps", "options.flip", "options.loss", "options.loss_dct",
 	"options.loss_scales", "options.lr", "options.lr_decay", "options.lr_decay_fraction", "options.lr_rampup", "options.microbatch",
 	"options.noise", "options.p_mean", "options.p_std", "options.picture_ticks",
-	"options.snapshot_ticks", "options.tick", "setup.about", "setup.background", "setup.data", "setup.data_memory", "setup.description", "setup.license", "setup.network.dropout",
+	"options.snapshot_ticks", "options.tick", "setup.about", "setup.background", "setup.data", "setup.data_memory", "setup.description", "setup.license", "setup.network.dropout", "setup.precision",
 	"setup.skip_bad", "setup.snapshot_type", "setup.split", "setup.transform", "setup.val_data", "setup.val_num", "setup.val_split",
 }
 

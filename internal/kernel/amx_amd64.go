@@ -73,3 +73,8 @@ func roundSIMD(dst, src []float32) bool {
 //
 //go:noescape
 func roundBF16AVX2(dst, src *float32, n int)
+
+// peakAMX is the loop of PeakLoop: four products of tiles a turn.
+//
+//go:noescape
+func peakAMX(tiles *[2048]float32, turns int)

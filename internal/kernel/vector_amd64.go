@@ -150,7 +150,15 @@ func adamSIMD(w, m, v, g []float32, c *adamCoefficients) bool {
 }
 
 func peakSIMD(turns int) (sum float32, ok bool) {
-	switch vectorLevel() {
+	switch Current() {
+	case AMX:
+		var mem [2048]float32
+		a, b := bf16Of(mem[1024:1280]), bf16Of(mem[1280:1536])
+		for i := range amxRows { // one term in each sum
+			a[i*amxTerms], b[2*i] = toBF16(0.5), toBF16(1)
+		}
+		peakAMX(&mem, turns)
+		return mem[0], true
 	case AVX512:
 		return peakAVX512(turns), true
 	case AVX2:
