@@ -55,6 +55,7 @@ type source struct {
 	bytes  []byte      // all of the file, or nil
 	reader io.ReaderAt // used when bytes is nil
 	free   func() error
+	forget func(b []byte) // gives memory of a part of bytes back until it is read again; may be nil
 	closed bool
 }
 
@@ -87,7 +88,11 @@ func (p span) read(yield func([]byte) error) error {
 			return nil
 		}
 		if p.src.bytes != nil {
-			return yield(p.src.bytes[p.off : p.off+p.size])
+			b := p.src.bytes[p.off : p.off+p.size]
+			if p.src.forget != nil { // a tensor is read once, as a rule, and then there are its values
+				defer p.src.forget(b)
+			}
+			return yield(b)
 		}
 		buf := make([]byte, min(chunkSize, p.size))
 		for off, end := p.off, p.off+p.size; off < end; {
