@@ -126,7 +126,11 @@ func benchSubject(o benchOptions) (benchedModel, error) {
 		if !ok {
 			return benchedModel{}, unknownName("architecture", o.config, sortedKeys(benchConfigs()))
 		}
-		net, err := unet.New(c.Config, rand.New(rand.NewPCG(1, 0)))
+		config, err := c.network()
+		if err != nil {
+			return benchedModel{}, fmt.Errorf("architecture %s: %w", o.config, err)
+		}
+		net, err := unet.New(config, rand.New(rand.NewPCG(1, 0)))
 		if err != nil {
 			return benchedModel{}, err
 		}
