@@ -4,19 +4,9 @@ package checkpoint
 
 import (
 	"os"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
-
-// forget lets go of the memory of whole pages of a mapping, which are read from the file again if they are needed again.
-func forget(b []byte) {
-	page := os.Getpagesize()
-	start := -int(uintptr(unsafe.Pointer(unsafe.SliceData(b)))) & (page - 1)
-	if end := len(b) - int((uintptr(unsafe.Pointer(unsafe.SliceData(b)))+uintptr(len(b)))&uintptr(page-1)); start < end {
-		unix.Madvise(b[start:end], unix.MADV_DONTNEED) // only memory is at stake, so that a failure may pass
-	}
-}
 
 // mapFile maps all size bytes of f, which it closes; where the file system cannot map, it reads from f as needed.
 func mapFile(f *os.File, size int64) (*source, error) {
@@ -27,8 +17,20 @@ func mapFile(f *os.File, size int64) (*source, error) {
 		b, err := unix.Mmap(int(f.Fd()), 0, int(size), unix.PROT_READ, unix.MAP_SHARED)
 		if err == nil {
 			f.Close() // the mapping holds the file by itself
-			return &source{bytes: b, free: func() error { return unix.Munmap(b) }, forget: forget}, nil
+			return &source{bytes: b, free: func() error { return unix.Munmap(b) }, release: func(off, n int64) { releasePages(b, off, n) }}, nil
 		}
 	}
 	return &source{reader: f, free: f.Close}, nil
+}
+
+// fewPages is a range of a mapping that is not worth a system call.
+const fewPages = 1 << 16
+
+// releasePages takes the whole pages among size bytes at off out of the process's memory; they come back when they are read again.
+func releasePages(mapping []byte, off, size int64) {
+	page := int64(os.Getpagesize())
+	start, end := (off+page-1)/page*page, (off+size)/page*page
+	if end-start >= fewPages {
+		unix.Madvise(mapping[start:end], unix.MADV_DONTNEED) // advice: nothing depends on it
+	}
 }

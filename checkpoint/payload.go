@@ -55,8 +55,9 @@ type source struct {
 	bytes  []byte      // all of the file, or nil
 	reader io.ReaderAt // used when bytes is nil
 	free   func() error
-	forget func(b []byte) // gives memory of a part of bytes back until it is read again; may be nil
-	closed bool
+	// release, if not nil, is told of bytes that have been read, so that a mapped file that is read from end to end does not fill memory.
+	release func(off, size int64)
+	closed  bool
 }
 
 func (s *source) close() error {
@@ -88,11 +89,10 @@ func (p span) read(yield func([]byte) error) error {
 			return nil
 		}
 		if p.src.bytes != nil {
-			b := p.src.bytes[p.off : p.off+p.size]
-			if p.src.forget != nil { // a tensor is read once, as a rule, and then there are its values
-				defer p.src.forget(b)
+			if p.src.release != nil {
+				defer p.src.release(p.off, p.size)
 			}
-			return yield(b)
+			return yield(p.src.bytes[p.off : p.off+p.size])
 		}
 		buf := make([]byte, min(chunkSize, p.size))
 		for off, end := p.off, p.off+p.size; off < end; {

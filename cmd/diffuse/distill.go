@@ -146,7 +146,8 @@ func (o *distillOptions) existing() (bool, error) {
 
 // distillRun distils with complete settings.
 func distillRun(ctx context.Context, u *ui, dir string, s *distillSettings, teacher *model, resuming bool) (r distillResult, err error) {
-	generator, err := s.generator(teacher)
+	u.warnOfWeights(teacher)
+	generator, err := s.generator(u, teacher)
 	if err != nil {
 		return r, err
 	}

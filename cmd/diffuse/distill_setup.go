@@ -281,11 +281,11 @@ func (s *distillSettings) classes(teacher *model) []float64 {
 }
 
 // generator returns the network that the student starts as, without the teacher's skip weights.
-func (s *distillSettings) generator(teacher *model) (*unet.Net, error) {
+func (s *distillSettings) generator(u *ui, teacher *model) (*unet.Net, error) {
 	if s.InitFrom == "" {
 		return teacher.net.Net.Clone().WithSkipRule(nil), nil
 	}
-	m, err := openModel(s.InitFrom)
+	m, err := u.openModel(s.InitFrom)
 	if err != nil {
 		return nil, fmt.Errorf("--init-from: %w", err)
 	}
