@@ -16,6 +16,9 @@
 // with a and b at y + sigma·n. The gradient runs through y, and through both networks as functions of their input, but not
 // into their weights. [GeneratorSeed] has its three closed forms, so that nothing is differentiated twice.
 //
+// Both learning rates may fall to 0 over the last part of a run, as in training; the decay may be added to a run that is on its way
+// (see [Resume]).
+//
 // Progress is counted in pictures that the generator was updated by (SiD's "kimg"), and so is the average's half-life. The average of
 // the generator's weights is the student.
 //

@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"diffuse/schedule"
+	"diffuse/train"
 )
 
 // Options are the knobs of a distillation; their JSON form is stored in the run folder. Counts are of pictures that the generator is updated by.
@@ -29,9 +30,13 @@ type Options struct {
 	PStd      float64 `json:"p_std"`      // standard deviation of ln sigma there
 	SigmaData float64 `json:"sigma_data"` // standard deviation of the pictures, in [-1, 1] units
 
-	LR        float64 `json:"lr"`         // Adam's learning rate for the generator
-	FakeLR    float64 `json:"fake_lr"`    // and for the fake network
-	LRRampup  int64   `json:"lr_rampup"`  // pictures over which both rise linearly from 0; SiD has 0
+	LR       float64 `json:"lr"`        // Adam's learning rate for the generator
+	FakeLR   float64 `json:"fake_lr"`   // and for the fake network
+	LRRampup int64   `json:"lr_rampup"` // pictures over which both rise linearly from 0; SiD has 0
+
+	LRDecay         string  `json:"lr_decay"`          // way down of both rates to 0 at Duration: train.DecayNone (SiD), DecayCosine or DecayLinear
+	LRDecayFraction float64 `json:"lr_decay_fraction"` // part of Duration, at its end, that the way down takes
+
 	Beta1     float64 `json:"beta1"`      // Adam's decay of the mean gradient, generator
 	FakeBeta1 float64 `json:"fake_beta1"` // and fake network
 	Beta2     float64 `json:"beta2"`      // Adam's decay of the mean squared gradient
@@ -68,7 +73,7 @@ func DefaultOptions() Options {
 		Alpha: 1.2, TMax: 800, SigmaInit: 2.5, Steps: 1, SigmaMin: 0.002, SigmaMax: 80, Rho: 7,
 		PMean: -1.2, PStd: 1.2, SigmaData: 0.5,
 
-		LR: 1e-5, FakeLR: 1e-5, Beta2: 0.999, Eps: 1e-8,
+		LR: 1e-5, FakeLR: 1e-5, LRDecay: train.DecayNone, LRDecayFraction: 0.25, Beta2: 0.999, Eps: 1e-8,
 		LossScale: 100, FakeLossScale: 1, FakeUpdates: 1,
 		FakeTrainGuidance: 1, FakeGuidance: 1, TeacherGuidance: 1,
 
@@ -105,6 +110,9 @@ func (o Options) Validate() error {
 	need(rate(o.LR), "lr", o.LR, "0 or more")
 	need(rate(o.FakeLR), "fake_lr", o.FakeLR, "0 or more")
 	need(o.LRRampup >= 0, "lr_rampup", o.LRRampup, "0 or more pictures")
+	need(o.LRDecay == train.DecayNone || o.LRDecay == train.DecayCosine || o.LRDecay == train.DecayLinear, "lr_decay", fmt.Sprintf("%q", o.LRDecay),
+		fmt.Sprintf("%q, %q or %q", train.DecayNone, train.DecayCosine, train.DecayLinear))
+	need(o.LRDecayFraction > 0 && o.LRDecayFraction <= 1, "lr_decay_fraction", o.LRDecayFraction, "more than 0 and at most 1")
 	need(decay(o.Beta1), "beta1", o.Beta1, "0 or more and less than 1")
 	need(decay(o.FakeBeta1), "fake_beta1", o.FakeBeta1, "0 or more and less than 1")
 	need(decay(o.Beta2), "beta2", o.Beta2, "0 or more and less than 1")
@@ -127,6 +135,11 @@ func (o Options) Validate() error {
 		return fmt.Errorf("distillation options: %w", err)
 	}
 	return nil
+}
+
+// rates are the ramp and the decay of both learning rates as training knows them, for a rate of 1.
+func (o Options) rates() train.Options {
+	return train.Options{Duration: o.Duration, LR: 1, LRRampup: o.LRRampup, LRDecay: o.LRDecay, LRDecayFraction: o.LRDecayFraction}
 }
 
 // Guided tells whether any network is evaluated without its classes as well as with them.

@@ -1,13 +1,10 @@
 package distill
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
-	"os"
 	"path/filepath"
 	"strconv"
 
@@ -31,7 +28,10 @@ type Job struct {
 	EvaluateTicks int
 	Evaluation    any // how Evaluate measures, for options.json; must turn into JSON
 
-	TensorBoard bool // write a file for TensorBoard, too
+	TensorBoard bool // write a file for TensorBoard, too; a run that has one goes on with it anyway
+
+	// AllowChange, if it is not nil, is asked for each field of options.json in which the job differs from the run that it resumes: see train.Job.
+	AllowChange func(field string) bool
 
 	// Best saves the student of the lowest distance so far, which has just been measured.
 	Best func(train.Tick) error
@@ -81,7 +81,6 @@ func (s Stats) Scalars() []train.Scalar {
 
 // The files of a run folder that are not those of every loop.
 const (
-	optionsFile   = "options.json"
 	bestStateFile = "best-state.safetensors"
 )
 
@@ -120,7 +119,8 @@ type best struct {
 func Start(dir string, job Job) (*Run, error) { return begin(dir, job, false) }
 
 // Resume goes on with the distillation in folder dir from its last checkpoint, to the bytes of a run that was never stopped. The job must be the one the
-// run was started with, except for Duration and how it is measured; an error names the options that differ. Close the Run.
+// run was started with, except for how it is measured and, where no step so far depended on them, Duration and the decay of the rates; an error names
+// the options that differ (*train.Changed), but for those that Job.AllowChange takes. Close the Run.
 func Resume(dir string, job Job) (*Run, error) { return begin(dir, job, true) }
 
 func begin(dir string, job Job, resume bool) (*Run, error) {
@@ -151,13 +151,21 @@ func begin(dir string, job Job, resume bool) (*Run, error) {
 	if err != nil {
 		return nil, fmt.Errorf("resuming: %w", err)
 	}
-	r.Loop, err = train.ResumeLoop(dir, (*task)(r), pace, hooks, func(int64) error {
-		if err := was.compatible(now); err != nil {
+	var changes []train.Change
+	r.Loop, err = train.ResumeLoop(dir, (*task)(r), pace, hooks, func(images int64) (err error) {
+		if changes, err = was.changes(now, images, job.AllowChange); err != nil {
 			return err
 		}
 		return now.write(dir)
 	})
-	return r, err
+	if err != nil || len(changes) == 0 {
+		return r, err
+	}
+	if err := r.Say("with other options from here on: %s", train.List(changes)); err != nil {
+		r.Close()
+		return nil, err
+	}
+	return r, nil
 }
 
 // task is a Run as its Loop sees it.
@@ -300,76 +308,5 @@ func (r *Run) restore(path string) error {
 		return err
 	}
 	r.Trainer.Images, r.Rate = images, rate/2
-	return nil
-}
-
-// A record is the content of options.json.
-type record struct {
-	Kind       string          `json:"kind"` // "distillation"
-	Options    Options         `json:"options"`
-	Setup      json.RawMessage `json:"setup"`
-	Evaluation json.RawMessage `json:"evaluation,omitempty"`
-}
-
-const recordKind = "distillation"
-
-func newRecord(job Job) (record, error) {
-	r := record{Kind: recordKind, Options: job.Options}
-	var err error
-	if r.Setup, err = json.Marshal(job.Setup); err != nil {
-		return r, fmt.Errorf("the run's setup as JSON: %w", err)
-	}
-	if job.Evaluation != nil {
-		if r.Evaluation, err = json.Marshal(job.Evaluation); err != nil {
-			return r, fmt.Errorf("the run's evaluation as JSON: %w", err)
-		}
-	}
-	return r, nil
-}
-
-func (r record) write(dir string) error { return train.WriteOptions(dir, r) }
-
-// ReadOptions returns the options, setup and evaluation (the JSON forms of Job's) of the distillation in folder dir. The error wraps fs.ErrNotExist where dir is
-// not the folder of a run.
-func ReadOptions(dir string) (o Options, setup, evaluation json.RawMessage, err error) {
-	r, err := readRecord(dir)
-	return r.Options, r.Setup, r.Evaluation, err
-}
-
-func readRecord(dir string) (record, error) {
-	path := filepath.Join(dir, optionsFile)
-	text, err := os.ReadFile(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return record{}, fmt.Errorf("%s is not the folder of a distillation: %w", dir, err)
-	}
-	if err != nil {
-		return record{}, err
-	}
-	var kind struct{ Kind string }
-	if json.Unmarshal(text, &kind) == nil && kind.Kind != recordKind {
-		return record{}, fmt.Errorf("%s is the folder of another kind of run", dir)
-	}
-	r := record{Options: DefaultOptions()}
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&r); err != nil {
-		return record{}, fmt.Errorf("reading %s: %w", path, err)
-	}
-	if err := r.Options.Validate(); err != nil {
-		return record{}, fmt.Errorf("reading %s: %w", path, err)
-	}
-	return r, nil
-}
-
-// compatible reports how now differs from the record r of a run that is to go on.
-func (r record) compatible(now record) error {
-	r.Options.Duration, r.Evaluation = now.Options.Duration, now.Evaluation
-	d, err := train.Differences(r, now)
-	if err != nil {
-		return err
-	}
-	if len(d) > 0 {
-		return &train.Changed{Changes: d}
-	}
 	return nil
 }

@@ -118,10 +118,7 @@ func cumulative(shares []float64) ([]float64, error) {
 // Step updates the fake network, then the generator. After an error the weights may be those between two updates: go on from a checkpoint.
 func (t *Trainer) Step() (StepResult, error) {
 	o := t.Options
-	rate := t.Rate
-	if t.Images < o.LRRampup {
-		rate *= float64(t.Images) / float64(o.LRRampup)
-	}
+	rate := t.Rate * o.rates().LearningRate(t.Images)
 	r := StepResult{FakeLR: rate * o.FakeLR, LR: rate * o.LR, EMABeta: train.EMABeta(o.Batch, o.EMAHalfLife, o.EMARampup, t.Images)}
 	for i := range o.FakeUpdates {
 		first := t.Images*int64(o.FakeUpdates) + int64(i*o.Batch)

@@ -81,6 +81,8 @@ func (s *distillSettings) bind(f *pflag.FlagSet) {
 		f.Float64Var(&o.LR, "lr", o.LR, "learning rate of the generator")
 		f.Float64Var(&o.FakeLR, "fake-lr", o.FakeLR, "learning rate of the fake network")
 		images(&o.LRRampup, "lr-rampup", "pictures over which both learning rates rise from 0")
+		f.StringVar(&o.LRDecay, "lr-decay", o.LRDecay, "how both learning rates end: none, cosine or linear")
+		f.Float64Var(&o.LRDecayFraction, "lr-decay-fraction", o.LRDecayFraction, "last part of the duration in which they fall to 0")
 		f.Float64Var(&o.Beta1, "beta1", o.Beta1, "Adam's decay of the mean gradient, generator")
 		f.Float64Var(&o.FakeBeta1, "fake-beta1", o.FakeBeta1, "Adam's decay of the mean gradient, fake network")
 		f.Float64Var(&o.Beta2, "beta2", o.Beta2, "Adam's decay of the squared gradient")
@@ -151,6 +153,9 @@ func (o *distillOptions) settings(typed *pflag.FlagSet, resuming bool) (*distill
 	})
 	if err != nil {
 		return nil, nil, usageError{err}
+	}
+	if s.Options.LRDecay == train.DecayNone && typed.Changed("lr-decay-fraction") {
+		return nil, nil, withHint(usagef("--lr-decay-fraction has no effect without a decay"), "--lr-decay cosine or linear")
 	}
 	if err := s.complete(teacher, resuming); err != nil {
 		return nil, nil, err

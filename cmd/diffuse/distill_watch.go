@@ -217,8 +217,16 @@ func (w *distillWatcher) already(dir string, images int64) error {
 	return nil
 }
 
+// film shows the run's grids one after the other. The run does not depend on it.
+func (w *distillWatcher) film(dir string) {
+	if err := filmRun(dir); err != nil {
+		w.u.warn("no film of the run: %v", err)
+	}
+}
+
 // conclude says what the run has left.
 func (w *distillWatcher) conclude(dir string, images int64) error {
+	w.film(dir)
 	if w.u.json {
 		return w.u.result(map[string]any{"run": dir, "images": images, "snapshot": w.saved})
 	}
