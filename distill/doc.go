@@ -16,6 +16,9 @@
 // with a and b at y + sigma·n. The gradient runs through y, and through both networks as functions of their input, but not
 // into their weights. [GeneratorSeed] has its three closed forms, so that nothing is differentiated twice.
 //
+// A generator that is not a copy of the teacher, such as a smaller network, learns to draw first: for Options.WarmImages pictures
+// it is shown what the teacher's probability flow draws from its noise ([Trainer.WarmUpdate]), while the fake network learns as always.
+//
 // Both learning rates may fall to 0 over the last part of a run, as in training; the decay may be added to a run that is on its way
 // (see [Resume]).
 //

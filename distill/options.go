@@ -30,6 +30,10 @@ type Options struct {
 	PStd      float64 `json:"p_std"`      // standard deviation of ln sigma there
 	SigmaData float64 `json:"sigma_data"` // standard deviation of the pictures, in [-1, 1] units
 
+	WarmImages int64   `json:"warm_images"` // pictures, the first of Duration, by which the generator learns what the teacher's flow draws; 0: none
+	WarmSteps  int     `json:"warm_steps"`  // evaluations of the teacher per picture meanwhile, from SigmaMax on
+	WarmLR     float64 `json:"warm_lr"`     // Adam's learning rate for the generator meanwhile
+
 	LR       float64 `json:"lr"`        // Adam's learning rate for the generator
 	FakeLR   float64 `json:"fake_lr"`   // and for the fake network
 	LRRampup int64   `json:"lr_rampup"` // pictures over which both rise linearly from 0; SiD has 0
@@ -73,6 +77,7 @@ func DefaultOptions() Options {
 		Alpha: 1.2, TMax: 800, SigmaInit: 2.5, Steps: 1, SigmaMin: 0.002, SigmaMax: 80, Rho: 7,
 		PMean: -1.2, PStd: 1.2, SigmaData: 0.5,
 
+		WarmSteps: 16, WarmLR: 1e-3,
 		LR: 1e-5, FakeLR: 1e-5, LRDecay: train.DecayNone, LRDecayFraction: 0.25, Beta2: 0.999, Eps: 1e-8,
 		LossScale: 100, FakeLossScale: 1, FakeUpdates: 1,
 		FakeTrainGuidance: 1, FakeGuidance: 1, TeacherGuidance: 1,
@@ -107,6 +112,10 @@ func (o Options) Validate() error {
 	need(math.Abs(o.PMean) < 100, "p_mean", o.PMean, "a mean of ln sigma between -100 and 100")
 	need(o.PStd >= 0 && o.PStd < 100, "p_std", o.PStd, "0 or more and less than 100")
 	need(o.SigmaData > 0 && o.SigmaData < 1e6, "sigma_data", o.SigmaData, "a positive number")
+	need(o.WarmImages >= 0 && o.WarmImages < max(o.Duration, 1), "warm_images", o.WarmImages, "0 or more pictures, fewer than duration")
+	need(o.WarmImages == 0 || o.Steps == 1, "warm_images", o.WarmImages, "0 with a student of several evaluations: it is shown one")
+	need(o.WarmSteps >= 1 && o.WarmSteps <= 1000, "warm_steps", o.WarmSteps, "1 to 1000 steps")
+	need(rate(o.WarmLR), "warm_lr", o.WarmLR, "0 or more")
 	need(rate(o.LR), "lr", o.LR, "0 or more")
 	need(rate(o.FakeLR), "fake_lr", o.FakeLR, "0 or more")
 	need(o.LRRampup >= 0, "lr_rampup", o.LRRampup, "0 or more pictures")

@@ -92,6 +92,15 @@ func (t *Trainer) fakePass(u int, d *Draws, loss []float64) (dropped int) {
 	seed := make([]float32, len(p.value))
 	train.EDMLoss(seed, loss, p.value, y.Data, d.Sigma, o.SigmaData, o.FakeLossScale/float64(o.Batch))
 	tensor.Recycle(nil, y)
+	dropped = dropBad(seed, loss)
+	p.seed(tape, seed)
+	tape.Backward()
+	t.collect(tape, t.Fake, t.parts[0][u])
+	return dropped
+}
+
+// dropBad leaves out pictures whose loss is not finite: their loss and seeds become 0. It returns how many there were.
+func dropBad(seed []float32, loss []float64) (dropped int) {
 	per := len(seed) / len(loss)
 	for i, l := range loss {
 		if math.IsNaN(l) || math.IsInf(l, 0) {
@@ -100,9 +109,6 @@ func (t *Trainer) fakePass(u int, d *Draws, loss []float64) (dropped int) {
 			dropped++
 		}
 	}
-	p.seed(tape, seed)
-	tape.Backward()
-	t.collect(tape, t.Fake, t.parts[0][u])
 	return dropped
 }
 

@@ -47,7 +47,7 @@ type Measured struct {
 type Stats struct {
 	Tick         int64   `json:"tick"`           // counted from 1
 	Images       int64   `json:"nimg"`           // pictures that the generator was updated by since the run began
-	Steps        int64   `json:"steps"`          // updates of the generator since the run began
+	Steps        int64   `json:"steps"`          // updates of the generator since the run began, or since its warm-up
 	FakeLoss     float64 `json:"loss_fake"`      // means over the tick
 	Loss         float64 `json:"loss_generator"` //
 	FakeGradNorm float64 `json:"grad_norm_fake"`

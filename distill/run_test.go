@@ -67,6 +67,9 @@ func TestResume(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			o := options()
 			o.FakeUpdates, o.Steps = 2, 2
+			if distance == nil { // a student of one evaluation can have a warm-up
+				o.Steps, o.WarmImages, o.WarmSteps = 1, 24, 2
+			}
 			whole := filepath.Join(t.TempDir(), "run")
 			if err := finish(t, distill.Start, whole, job(t, o, distance), 0); err != nil {
 				t.Fatal(err)

@@ -127,41 +127,50 @@ func (t *Trainer) Step() (StepResult, error) {
 		}
 	}
 	r.FakeLoss /= float64(o.FakeUpdates)
-	if err := t.GeneratorUpdate(t.gens.draw(t.Images), &r); err != nil {
+	warm, update := t.Images < o.WarmImages, t.GeneratorUpdate
+	if warm {
+		r.LR = rate * o.WarmLR
+		update = t.WarmUpdate
+	}
+	if err := update(t.gens.draw(t.Images), &r); err != nil {
 		return r, err
 	}
 	t.Images += int64(o.Batch)
+	if warm && t.Images >= o.WarmImages {
+		t.Generator.Forget() // moments of another loss, on another scale
+	}
 	return r, nil
 }
 
 // FakeUpdate makes one step of Adam on the fake network with rate r.FakeLR, on pictures of the generator as it stands, and adds to r
 // what it did. The draws are for Options.Batch pictures.
 func (t *Trainer) FakeUpdate(d *Draws, r *StepResult) error {
-	t.passes(d, t.fakePass)
-	loss, err := t.finish(t.Fake, t.parts[0], r, &r.FakeGradNorm)
-	if err != nil {
-		return err
-	}
-	r.FakeLoss += loss
-	t.Fake.Step(t.parts[0][0], r.FakeLR, 1, 0)
-	return nil
+	return t.update(t.Fake, t.parts[0], d, t.fakePass, r.FakeLR, 0, r, &r.FakeLoss, &r.FakeGradNorm)
 }
 
 // GeneratorUpdate makes one step of Adam on the generator with rate r.LR and of its average with r.EMABeta, and adds to r what it did. The
 // draws are for Options.Batch pictures.
 func (t *Trainer) GeneratorUpdate(d *Draws, r *StepResult) error {
-	t.passes(d, t.generatorPass)
-	loss, err := t.finish(t.Generator, t.parts[1], r, &r.GradNorm)
+	return t.update(t.Generator, t.parts[1], d, t.generatorPass, r.LR, r.EMABeta, r, &r.Loss, &r.GradNorm)
+}
+
+// A pass computes the loss of the pictures of microbatch u and leaves the gradients of their sum in part u of a network. Pictures that it leaves out are counted.
+type pass func(u int, d *Draws, loss []float64) (dropped int)
+
+// update makes one step of Adam on p by the gradients that pass leaves in parts, and adds to r, loss and norm what it did.
+func (t *Trainer) update(p *train.Optimizer, parts []grad, d *Draws, pass pass, lr, emaBeta float64, r *StepResult, loss, norm *float64) error {
+	t.passes(d, pass)
+	l, err := t.finish(p, parts, r, norm)
 	if err != nil {
 		return err
 	}
-	r.Loss += loss
-	t.Generator.Step(t.parts[1][0], r.LR, 1, r.EMABeta)
+	*loss += l
+	p.Step(parts[0], lr, 1, emaBeta)
 	return nil
 }
 
 // passes cuts d into microbatches and calls pass for each, every one on a processor of its own.
-func (t *Trainer) passes(d *Draws, pass func(u int, d *Draws, loss []float64) (dropped int)) {
+func (t *Trainer) passes(d *Draws, pass pass) {
 	m := t.Options.microbatch()
 	kernel.For(len(t.dropped), 1, func(u0, u1 int) {
 		for u := u0; u < u1; u++ {

@@ -59,6 +59,11 @@ once and kept as teacher.npz in RUN. best.safetensors is the student with the lo
 so far. A distance of --collapse times the best takes the best state back
 and halves the learning rates.
 
+The student is a copy of the teacher's network unless --student-config says what is
+smaller in its own. Such a student draws noise at first: in a warm-up it learns,
+picture by picture, what the teacher draws from the same noise in --warm-steps
+evaluations. --init-from starts from another student, of any size.
+
 --jobs does a list of distillations in turn: a job that fails does not stop those
 after it, a finished one is passed over, and a table closes the list.
 
@@ -158,12 +163,9 @@ func (o *distillOptions) existing() (bool, error) {
 // distillRun distils with complete settings.
 func distillRun(ctx context.Context, u *ui, o distillOptions, s *distillSettings, teacher *model, resuming bool) (r distillResult, err error) {
 	dir := o.out
-	generator, err := s.generator(teacher)
-	if err != nil {
-		return r, err
-	}
+	generator := s.net
 	w := &distillWatcher{u: u, settings: s, teacher: teacher, ema: generator.Clone()}
-	rule, err := s.studentRule(teacher)
+	rule, err := s.studentRule()
 	if err != nil {
 		return r, err
 	}

@@ -58,7 +58,7 @@ func (w *distillWatcher) student(images int64) (*unet.Model, error) {
 		return nil, err
 	}
 	m := *t.net
-	m.Net, m.Training, m.ImagesTrained, m.Description, m.License = w.ema, training, images, s.Description, s.License
+	m.Net, m.Card.Config, m.Training, m.ImagesTrained, m.Description, m.License = w.ema, w.ema.Config, training, images, s.Description, s.License
 	m.Sampling = &unet.Sampling{Sampler: "consistency", Steps: o.Steps, SigmaMin: o.SigmaMin, SigmaMax: o.SigmaInit, Rho: o.Rho, Few: true, Skip: s.StudentSkip}
 	return &m, nil
 }
