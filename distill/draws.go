@@ -16,6 +16,7 @@ type Draws struct {
 	Noise   *tensor.Tensor   // N×H×W×C unit noise of that level
 	Labels  []int            // class per picture; nil if there are none
 	Dropout []*rand.Rand     // one generator per picture, or nil: no dropout
+	Real    *tensor.Tensor   // N×H×W×C real pictures, whose classes Labels are; nil without an adversarial loss
 }
 
 // slice returns pictures lo to hi−1 of d, sharing its memory.
@@ -31,6 +32,9 @@ func (d *Draws) slice(lo, hi int) *Draws {
 	}
 	if d.Labels != nil {
 		s.Labels = d.Labels[lo:hi]
+	}
+	if d.Real != nil {
+		s.Real = cut(d.Real)
 	}
 	if d.Dropout != nil {
 		s.Dropout = d.Dropout[lo:hi]

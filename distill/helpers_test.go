@@ -18,6 +18,15 @@ func (n network) Denoise(t *tensor.Tape, x *tensor.Tensor, sigma []float64, labe
 	return n.Denoiser.Denoise(t, x, sigma, unet.Inputs{Labels: labels, Dropout: dropout})
 }
 
+func (n network) Encode(t *tensor.Tape, x *tensor.Tensor, sigma []float64, labels []int, dropout []*rand.Rand) *tensor.Tensor {
+	return n.Denoiser.Denoise(t, x, sigma, unet.Inputs{Labels: labels, Dropout: dropout, EncoderOnly: true})
+}
+
+func (n network) DenoiseEncode(t *tensor.Tape, x *tensor.Tensor, sigma []float64, labels []int, dropout []*rand.Rand) (y, features *tensor.Tensor) {
+	y = n.Denoiser.Denoise(t, x, sigma, unet.Inputs{Labels: labels, Dropout: dropout, OnEncoded: func(h *tensor.Tensor) { features = h }})
+	return y, features
+}
+
 func (n network) clone() network {
 	n.Net = n.Net.Clone()
 	return n

@@ -55,6 +55,15 @@ type Options struct {
 	FakeGuidance      float64 `json:"fake_guidance"`       // of the fake network in the generator's loss (kappa 2 and 3)
 	TeacherGuidance   float64 `json:"teacher_guidance"`    // of the teacher (kappa 4)
 
+	// The adversarial loss of SiDA (Zhou et al. 2025, arXiv 2410.14919), with real pictures.
+	Adversarial      bool    `json:"adversarial,omitempty"`
+	CriticScale      float64 `json:"critic_scale"`      // factor on the critic's loss in the fake network's
+	AdversarialScale float64 `json:"adversarial_scale"` // factor on the adversarial part of the generator's loss
+	AdversarialHold  int64   `json:"adversarial_hold"`  // pictures, the first of the run, in which the fake network learns alone
+	AdversarialStart int64   `json:"adversarial_start"` // pictures after which the generator's loss has its adversarial part
+	FakeClip         float64 `json:"fake_clip"`         // limit to each value of the fake network's gradient with an adversarial loss; 0: none
+	Flip             bool    `json:"flip,omitempty"`    // mirror every other real picture, left to right, by chance
+
 	EMAHalfLife int64   `json:"ema_halflife"` // pictures after which a weight's share in the average has halved
 	EMARampup   float64 `json:"ema_rampup"`   // the half-life is at most this times the pictures seen; negative turns that off
 
@@ -81,6 +90,8 @@ func DefaultOptions() Options {
 		LR: 1e-5, FakeLR: 1e-5, LRDecay: train.DecayNone, LRDecayFraction: 0.25, Beta2: 0.999, Eps: 1e-8,
 		LossScale: 100, FakeLossScale: 1, FakeUpdates: 1,
 		FakeTrainGuidance: 1, FakeGuidance: 1, TeacherGuidance: 1,
+
+		CriticScale: 1, AdversarialScale: 0.01, AdversarialHold: 100_000, AdversarialStart: 200_000, FakeClip: 1,
 
 		EMAHalfLife: 500_000, EMARampup: 0.05,
 		MaxDropped: 0.01, Collapse: 3,
@@ -132,6 +143,12 @@ func (o Options) Validate() error {
 	need(finite(o.FakeTrainGuidance), "fake_train_guidance", o.FakeTrainGuidance, "a number (1 = none)")
 	need(finite(o.FakeGuidance), "fake_guidance", o.FakeGuidance, "a number (1 = none)")
 	need(finite(o.TeacherGuidance), "teacher_guidance", o.TeacherGuidance, "a number (1 = none)")
+	need(o.CriticScale >= 0 && finite(o.CriticScale), "critic_scale", o.CriticScale, "0 or more")
+	need(o.AdversarialScale >= 0 && finite(o.AdversarialScale), "adversarial_scale", o.AdversarialScale, "0 or more")
+	need(o.AdversarialHold >= 0, "adversarial_hold", o.AdversarialHold, "0 or more pictures")
+	need(o.AdversarialStart >= 0, "adversarial_start", o.AdversarialStart, "0 or more pictures")
+	need(o.FakeClip >= 0 && finite(o.FakeClip), "fake_clip", o.FakeClip, "0 (off) or more")
+	need(!o.Adversarial || o.FakeTrainGuidance == 1 && o.FakeGuidance == 1, "adversarial", o.Adversarial, "no guidance of the fake network beside it")
 	need(o.EMAHalfLife >= 0, "ema_halflife", o.EMAHalfLife, "0 or more pictures")
 	need(finite(o.EMARampup), "ema_rampup", o.EMARampup, "a ratio, or a negative number (off)")
 	need(o.MaxDropped >= 0 && o.MaxDropped <= 1, "max_dropped", o.MaxDropped, "a share")

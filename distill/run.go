@@ -45,11 +45,13 @@ type Measured struct {
 
 // Stats is one line of stats.jsonl: what happened in one tick.
 type Stats struct {
-	Tick         int64   `json:"tick"`           // counted from 1
-	Images       int64   `json:"nimg"`           // pictures that the generator was updated by since the run began
-	Steps        int64   `json:"steps"`          // updates of the generator since the run began, or since its warm-up
-	FakeLoss     float64 `json:"loss_fake"`      // means over the tick
-	Loss         float64 `json:"loss_generator"` //
+	Tick         int64   `json:"tick"`                       // counted from 1
+	Images       int64   `json:"nimg"`                       // pictures that the generator was updated by since the run began
+	Steps        int64   `json:"steps"`                      // updates of the generator since the run began, or since its warm-up
+	FakeLoss     float64 `json:"loss_fake"`                  // means over the tick
+	Loss         float64 `json:"loss_generator"`             //
+	CriticLoss   float64 `json:"loss_critic,omitempty"`      // with an adversarial loss: of the fake network as a critic
+	Persuasion   float64 `json:"loss_adversarial,omitempty"` // and of the generator before it
 	FakeGradNorm float64 `json:"grad_norm_fake"`
 	GradNorm     float64 `json:"grad_norm_generator"`
 	FakeLR       float64 `json:"lr_fake"` // of the last step
@@ -65,6 +67,9 @@ func (s Stats) String() string {
 	if s.Dropped > 0 || s.Cleaned > 0 {
 		left = fmt.Sprintf("  %d pictures dropped, %d gradient values replaced", s.Dropped, s.Cleaned)
 	}
+	if s.CriticLoss > 0 {
+		left += fmt.Sprintf("  critic %.4g  adversarial %.4g", s.CriticLoss, s.Persuasion)
+	}
 	return fmt.Sprintf("tick %d  fake %.5g  generator %.5g  gradients %.4g %.4g  lr %.4g%s  %v",
 		s.Tick, s.FakeLoss, s.Loss, s.FakeGradNorm, s.GradNorm, s.LR, left, s.Lap)
 }
@@ -73,6 +78,7 @@ func (s Stats) String() string {
 func (s Stats) Scalars() []train.Scalar {
 	return []train.Scalar{
 		{Name: "distill/loss_fake", Value: s.FakeLoss}, {Name: "distill/loss_generator", Value: s.Loss},
+		{Name: "distill/loss_critic", Value: s.CriticLoss}, {Name: "distill/loss_adversarial", Value: s.Persuasion},
 		{Name: "distill/grad_norm_fake", Value: s.FakeGradNorm}, {Name: "distill/grad_norm_generator", Value: s.GradNorm},
 		{Name: "distill/lr_generator", Value: s.LR}, {Name: "distill/dropped", Value: float64(s.Dropped)},
 		{Name: "speed/images_per_sec", Value: s.Rate},
@@ -98,15 +104,20 @@ type Run struct {
 type sums struct {
 	steps, pictures, dropped, cleaned float64
 	fakeLoss, loss, fakeGrad, grad    float64
+	critic, adversarial               float64
 	last                              StepResult
 }
 
 // fields names the numbers of s for the checkpoint.
-func (s *sums) fields() map[string]*float64 {
-	return map[string]*float64{
+func (s *sums) fields(adversarial bool) map[string]*float64 {
+	f := map[string]*float64{
 		"tick.updates": &s.steps, "tick.pictures": &s.pictures, "tick.dropped": &s.dropped, "tick.cleaned": &s.cleaned,
 		"tick.fake_loss": &s.fakeLoss, "tick.loss": &s.loss, "tick.fake_grad_norm": &s.fakeGrad, "tick.grad_norm": &s.grad,
 	}
+	if adversarial {
+		f["tick.critic_loss"], f["tick.adversarial_loss"] = &s.critic, &s.adversarial
+	}
+	return f
 }
 
 // best is what the evaluations have found so far; it is part of the checkpoint.
@@ -189,6 +200,8 @@ func (r *task) Step() (float64, error) {
 	t.loss += s.Loss
 	t.fakeGrad += s.FakeGradNorm
 	t.grad += s.GradNorm
+	t.critic += s.CriticLoss
+	t.adversarial += s.AdversarialLoss
 	return s.FakeLoss, nil
 }
 
@@ -214,6 +227,7 @@ func (r *task) Line(tick int64, l train.Lap) (train.Statistics, error) {
 	line := Stats{
 		Tick: tick, Images: r.Trainer.Images, Steps: r.Generator.Steps,
 		FakeLoss: s.fakeLoss / s.steps, Loss: s.loss / s.steps, FakeGradNorm: s.fakeGrad / s.steps, GradNorm: s.grad / s.steps,
+		CriticLoss: s.critic / s.steps, Persuasion: s.adversarial / s.steps,
 		FakeLR: s.last.FakeLR, LR: s.last.LR, EMABeta: s.last.EMABeta,
 		Dropped: int64(s.dropped), Cleaned: int64(s.cleaned), Lap: l,
 	}
@@ -222,7 +236,7 @@ func (r *task) Line(tick int64, l train.Lap) (train.Statistics, error) {
 }
 
 func (r *task) State(f *checkpoint.File) error {
-	for key, v := range r.sums.fields() {
+	for key, v := range r.sums.fields(r.Trainer.Options.Adversarial) {
 		f.Meta[key] = exact(*v)
 	}
 	f.Meta["best.distance"], f.Meta["best.images"] = exact(r.best.distance), strconv.FormatInt(r.best.images, 10)
@@ -233,7 +247,7 @@ func (r *task) SetState(f *checkpoint.File) error {
 	var s sums
 	var b best
 	var errs []error
-	for key, v := range s.fields() {
+	for key, v := range s.fields(r.Trainer.Options.Adversarial) {
 		var err error
 		if *v, err = number(f.Meta, key); err != nil {
 			errs = append(errs, err)

@@ -38,9 +38,10 @@ func distillCommand(u *ui) *cobra.Command {
 	shown := defaultDistillSettings() // holds what is typed; only the typed fields are used
 	c := &cobra.Command{
 		Use:   "distill --teacher MODEL --out RUN",
-		Short: "Make a one-step generator of a model, without data",
+		Short: "Make a one-step generator of a model",
 		Long: `Turn a diffusion model, the teacher, into a generator that draws a picture in one
-network evaluation: score identity distillation (SiD). It needs no pictures.
+network evaluation: score identity distillation (SiD). It needs no pictures; with
+some, --adversarial adds a loss that may lead beyond the teacher (SiDA).
 
 ` + modelHelp + `
 
@@ -175,11 +176,15 @@ func distillRun(ctx context.Context, u *ui, o distillOptions, s *distillSettings
 		}
 		return w.wrap(n)
 	}
+	data, err := s.Real.open(u, teacher)
+	if err != nil {
+		return r, err
+	}
 	job := distill.Job{
 		Options: s.Options, Setup: s.setup(),
 		Networks: distill.Networks{
 			Teacher: w.wrap(teacher.net.Net), Fake: w.wrap(teacher.net.Net.Clone().WithSkipRule(nil)), Generator: tuned(generator), EMA: tuned(w.ema),
-			Height: teacher.height, Width: teacher.width, Channels: teacher.channels, Classes: s.classes(teacher),
+			Height: teacher.height, Width: teacher.width, Channels: teacher.channels, Classes: s.classes(teacher), Data: data,
 		},
 		Pictures: w.pictures, Snapshot: w.snapshot, Best: w.best, Progress: w.progress, Log: w.log, TensorBoard: o.tensorboard,
 	}

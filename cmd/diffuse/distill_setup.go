@@ -37,6 +37,7 @@ type distillSettings struct {
 	InitFrom    string           `json:"init_from,omitempty"` // another student, in place of the teacher
 	InitSHA     string           `json:"init_sha,omitempty"`
 	Classes     []float64        `json:"class_shares,omitempty"`
+	Real        realPictures     `json:"real,omitzero"` // for the adversarial loss
 	Snapshot    checkpoint.DType `json:"snapshot_type"`
 	Description string           `json:"description,omitempty"`
 	License     string           `json:"license,omitempty"`
@@ -81,6 +82,7 @@ func (s *distillSettings) bind(f *pflag.FlagSet) {
 		f.Float64Var(&o.FakeGuidance, "fake-guidance", o.FakeGuidance, "guidance of the fake network in the generator's loss (kappa 2 and 3)")
 		f.Float64Var(&o.TeacherGuidance, "teacher-guidance", o.TeacherGuidance, "guidance of the teacher (kappa 4)")
 	})
+	section(f, "Adversarial loss", func() { s.Real.bind(f, o) })
 	section(f, "Optimisation", func() {
 		images(&o.Duration, "duration", "pictures to update the generator by in all, such as 200k or 5M")
 		f.IntVar(&o.Batch, "batch", o.Batch, "pictures per update")
@@ -172,6 +174,9 @@ func (o *distillOptions) settings(typed *pflag.FlagSet, resuming bool) (*distill
 			return nil, nil, withHint(usagef("--%s has no effect without a warm-up", flag), "--warm-images 20k")
 		}
 	}
+	if err := s.Real.check(typed, &s.Options, teacher); err != nil {
+		return nil, nil, err
+	}
 	if err := s.complete(teacher, resuming); err != nil {
 		return nil, nil, err
 	}
@@ -228,7 +233,7 @@ func (s *distillSettings) learn(teacher *model) {
 	}
 	var card trainingCard
 	if json.Unmarshal(teacher.net.Training, &card) == nil && card.Options != nil && card.Options.PStd > 0 {
-		o.PMean, o.PStd = card.Options.PMean, card.Options.PStd
+		o.PMean, o.PStd, o.Flip = card.Options.PMean, card.Options.PStd, card.Options.Flip
 	}
 	o.SigmaMin, o.SigmaMax = teacher.precond.Limit(o.SigmaMin, o.SigmaMax)
 	s.Description, s.License = teacher.net.Description, teacher.net.License

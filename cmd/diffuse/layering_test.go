@@ -23,7 +23,7 @@ var layers = map[string]struct {
 	},
 	"bench/sanity":    {ours: []string{"checkpoint", "dataset", "imageio", "sampler"}},
 	"train":           {ours: []string{"checkpoint", "dataset", "internal/kernel", "schedule", "tensor"}, foreign: []string{"github.com/gofrs/flock", "gonum.org/v1/gonum", "google.golang.org/protobuf"}},
-	"distill":         {ours: []string{"checkpoint", "internal/kernel", "sampler", "schedule", "tensor", "train"}},
+	"distill":         {ours: []string{"checkpoint", "dataset", "internal/kernel", "sampler", "schedule", "tensor", "train"}},
 	"unet":            {ours: []string{"checkpoint", "schedule", "skiptune", "tensor"}},
 	"metric":          {ours: []string{"checkpoint", "imageio", "internal/kernel", "sampler", "tensor"}, foreign: []string{"gonum.org/v1/gonum"}},
 	"dataset":         {ours: []string{"checkpoint", "imageio"}, foreign: []string{"github.com/parquet-go/parquet-go"}},
