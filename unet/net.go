@@ -18,6 +18,8 @@ type Net struct {
 	freqs  *tensor.Tensor // Fourier embedding only: a buffer, not trained
 	rule   SkipRule       // nil = plain concatenation
 
+	precision tensor.Precision
+
 	mapLabel, mapAugment *linear
 	mapLayer0, mapLayer1 linear
 	mapTime              *linear // table of a learned time embedding; nil = none

@@ -12,6 +12,7 @@ import (
 
 	"diffuse/internal/kernel"
 	"diffuse/schedule"
+	"diffuse/tensor"
 	"diffuse/unet"
 	"diffuse/zoo"
 )
@@ -35,7 +36,8 @@ benchmark lines, which benchstat compares. Without a model or --config, the
 default embedded model is measured.
 
 First comes the peak: multiply-adds in registers, on one thread for every level
-of kernels that this CPU has, then on all threads. What follows is compared with
+of kernels that this CPU has, then on all threads at the one that computes in the
+--precision asked for. What follows is compared with
 it: the whole network at batches of 1, 4 and 16 (the first picture of a process
 apart, since it pays for memory that later ones find ready), a training step with
 a batch of 16, and every distinct convolution, matrix and attention of the
@@ -84,13 +86,14 @@ func runBench(ctx context.Context, u *ui, o benchOptions) error {
 	}
 	b := &bencher{ctx: ctx, u: u, filter: filter, time: o.time}
 	subject.CheckpointBlocks = o.checkpointBlocks
+	subject.Net = subject.Net.WithPrecision(u.precision.precision())
 	return b.run(subject)
 }
 
 // run measures everything that the filter lets through.
 func (b *bencher) run(m benchedModel) error {
 	b.header(m.name)
-	b.peaks()
+	b.peaks(m.Net.Precision())
 	b.networks(m)
 	b.distilling(m)
 	b.training(m)
@@ -149,13 +152,19 @@ func benchSubject(o benchOptions) (benchedModel, error) {
 // peakTurns is one call of the loop that finds the peak, some microseconds.
 const peakTurns = 1 << 14
 
-// peaks measures what this CPU can do at most: one thread at every level, then all threads at the level in use.
-func (b *bencher) peaks() {
+// peaks measures what this CPU can do at most: one thread at every level, then all threads at the level that computes in p.
+func (b *bencher) peaks(p tensor.Precision) {
 	best := kernel.Current()
-	for l := kernel.Generic; l <= best; l++ {
-		b.peak(l, 1)
+	if p == tensor.Float32 {
+		best = min(best, kernel.AVX512) // tiles do not multiply float32
 	}
-	one := b.cpuPeak
+	one := 0.0
+	for l := kernel.Generic; l <= kernel.Current(); l++ {
+		b.peak(l, 1)
+		if l == best {
+			one = b.cpuPeak
+		}
+	}
 	b.peak(best, b.threads())
 	b.cpuPeak = one // by processor time, threads that share a core look slower than they are
 }

@@ -37,7 +37,8 @@ type distillSettings struct {
 	InitFrom    string           `json:"init_from,omitempty"` // another student, in place of the teacher
 	InitSHA     string           `json:"init_sha,omitempty"`
 	Classes     []float64        `json:"class_shares,omitempty"`
-	Real        realPictures     `json:"real,omitzero"` // for the adversarial loss
+	Real        realPictures     `json:"real,omitzero"`       // for the adversarial loss
+	Precision   precisionName    `json:"precision,omitempty"` // how all networks compute; "" = auto
 	Snapshot    checkpoint.DType `json:"snapshot_type"`
 	Description string           `json:"description,omitempty"`
 	License     string           `json:"license,omitempty"`
@@ -60,6 +61,7 @@ func (s *distillSettings) bind(f *pflag.FlagSet) {
 		f.StringVar(&s.InitFrom, "init-from", s.InitFrom, "`MODEL` for pictures and classes as the teacher's that the generator starts from, such as another student (default: the teacher)")
 		f.StringVar(&s.studentFile, "student-config", "", "`FILE.json` with what of the student's network differs from the teacher's, such as {\"model_channels\": 32}; it starts at random, with a warm-up")
 		f.StringVar(&s.TeacherSkip, "teacher-skip", s.TeacherSkip, "skip weights of the teacher, as for diffuse sample --skip")
+		precisionFlag(f, &s.Precision)
 		f.StringVar(&s.StudentSkip, "student-skip", s.StudentSkip, "skip weights of the student, in training and in its file")
 		f.Float64SliceVar(&s.Classes, "class-shares", s.Classes, "`LIST` of the classes' shares of the pictures (default: all equal)")
 		f.Lookup("class-shares").DefValue = "" // not the brackets of an empty list

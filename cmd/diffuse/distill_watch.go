@@ -31,7 +31,7 @@ type distillWatcher struct {
 
 // wrap makes a network one of package train, with the teacher's preconditioning.
 func (w *distillWatcher) wrap(net *unet.Net) train.Network {
-	return trainee{Denoiser: unet.Denoiser{Net: net, Precond: w.teacher.precond}}
+	return trainee{Denoiser: unet.Denoiser{Net: net.WithPrecision(w.settings.Precision.precision()), Precond: w.teacher.precond}}
 }
 
 func (w *distillWatcher) progress(p train.Progress) {

@@ -89,6 +89,7 @@ program and writes them to diffuse.png.`,
 	root.PersistentFlags().IntVar(&threads, "threads", 0, "processors to use (0 = all); results do not depend on it")
 	root.PersistentFlags().BoolVarP(&u.quiet, "quiet", "q", false, "no progress and no summary, only errors, warnings and asked-for results")
 	root.PersistentFlags().BoolVar(&u.json, "json", false, "results as JSON on standard output")
+	precisionFlag(root.PersistentFlags(), &u.precision)
 	root.SetGlobalNormalizationFunc(normalizeFlag)
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(

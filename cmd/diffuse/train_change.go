@@ -21,7 +21,7 @@ var trainChanges = changeable{instead: "start another, perhaps from its weights:
 	"options.duration", "options.ema_halflife", "options.ema_rampup", "options.eps", "options.flip", "options.loss", "options.loss_dct",
 	"options.loss_scales", "options.lr", "options.lr_decay", "options.lr_decay_fraction", "options.lr_rampup", "options.microbatch",
 	"options.noise", "options.p_mean", "options.p_std", "options.picture_ticks",
-	"options.snapshot_ticks", "options.tick", "setup.about", "setup.background", "setup.data", "setup.data_memory", "setup.description", "setup.license", "setup.network.dropout",
+	"options.snapshot_ticks", "options.tick", "setup.about", "setup.background", "setup.data", "setup.data_memory", "setup.description", "setup.license", "setup.network.dropout", "setup.precision",
 	"setup.skip_bad", "setup.snapshot_type", "setup.split", "setup.transform", "setup.val_data", "setup.val_num", "setup.val_split",
 }}
 
@@ -31,7 +31,7 @@ var distillChanges = changeable{instead: "start another, perhaps from its studen
 	"options.eps", "options.fake_beta1", "options.fake_clip", "options.fake_guidance", "options.fake_loss_scale", "options.fake_lr", "options.fake_train_guidance", "options.fake_updates",
 	"options.loss_scale", "options.lr", "options.lr_decay", "options.lr_decay_fraction", "options.lr_rampup", "options.max_dropped", "options.microbatch",
 	"options.p_mean", "options.p_std", "options.picture_ticks", "options.snapshot_ticks", "options.teacher_guidance", "options.tick", "options.tmax",
-	"setup.about", "setup.class_shares", "setup.description", "setup.license", "setup.snapshot_type", "setup.teacher_skip",
+	"setup.about", "setup.class_shares", "setup.description", "setup.license", "setup.precision", "setup.snapshot_type", "setup.teacher_skip",
 }}
 
 // allows is train.Job's AllowChange under --allow-change.

@@ -13,9 +13,10 @@ const (
 	Generic Level = iota // plain Go, everywhere
 	AVX2                 // AVX2 and FMA
 	AVX512               // AVX-512 F, BW, DQ and VL
+	AMX                  // tiles of bfloat16, and AVX-512's conversions to it
 )
 
-// String returns the level's name in lower case: "generic", "avx2" or "avx512".
+// String returns the level's name in lower case: "generic", "avx2", "avx512" or "amx".
 func (l Level) String() string {
 	switch l {
 	case Generic:
@@ -24,6 +25,8 @@ func (l Level) String() string {
 		return "avx2"
 	case AVX512:
 		return "avx512"
+	case AMX:
+		return "amx"
 	}
 	return fmt.Sprintf("Level(%d)", int(l))
 }
@@ -42,6 +45,9 @@ func Current() Level {
 	}
 	return detect()
 }
+
+// vectorLevel is Current for kernels of which AMX has none of its own.
+func vectorLevel() Level { return min(Current(), AVX512) }
 
 // SetLevel makes every kernel of the process use level l until restore is called; it is meant for tests
 // and benchmarks, and panics if l is above Best.
