@@ -74,13 +74,14 @@ func CrossEntropy(seed, features []float32, channels int, kept []bool, real bool
 // what one processor computes at a time.
 func (t *Trainer) criticPass(u int, d *Draws, loss []float64) (dropped int) {
 	o := t.Options
-	fake := t.Nets.Fake.(Critic)
 	y := t.generate(t.Nets.Generator, nil, d, nil)
-	x, real := noisy(y, d), noisy(d.Real, d)
+	real := d.Real.Clone()
+	ofGenerated, ofReal := augmented(t.Nets.Fake, y, d.Augment).(Critic), augmented(t.Nets.Fake, real, d.RealAugment).(Critic)
+	x, real := noisy(y, d), noisy(real, d)
 	tape := tensor.NewTape(t.Fake.Weights...)
 	defer tape.Free()
-	b, generated := fake.DenoiseEncode(tape, x, d.Sigma, d.Labels, d.Dropout)
-	seen := fake.Encode(tape, real, d.Sigma, d.Labels, d.Dropout)
+	b, generated := ofGenerated.DenoiseEncode(tape, x, d.Sigma, d.Labels, d.Dropout)
+	seen := ofReal.Encode(tape, real, d.Sigma, d.Labels, d.Dropout)
 	seed := make([]float32, len(b.Data))
 	train.EDMLoss(seed, loss, b.Data, y.Data, d.Sigma, o.SigmaData, o.FakeLossScale/float64(o.Batch))
 	tensor.Recycle(nil, y)

@@ -176,6 +176,54 @@ func TestCriticGradient(t *testing.T) {
 	near(t, "the critic's loss", r.CriticLoss, 0.3/4*weight*(entropy(y, false)+entropy(d.Real, true))/2, 1e-5)
 }
 
+// TestFakeAugment: generated and real pictures are augmented before noise is added, and the fake network is told how; the generator's pictures stay as they are for its own loss.
+func TestFakeAugment(t *testing.T) {
+	tr, d := adversarial(t)
+	plain := *d
+	for i := range d.Sigma {
+		d.Augment = append(d.Augment, train.Augmentation{FlipX: i%2 == 0, Rotate: 0.4 * float64(i), Scale: 0.5})
+		d.RealAugment = append(d.RealAugment, train.Augmentation{FlipY: true, ShiftX: float64(i)})
+	}
+	var r distill.StepResult
+	if err := tr.FakeUpdate(d, &r); err != nil {
+		t.Fatal(err)
+	}
+	tell := func(clean *tensor.Tensor, all []train.Augmentation) network {
+		labels := tensor.New(4, train.AugmentLabels)
+		for i, a := range all {
+			a.Apply(clean.Data[64*i:64*(i+1)], 8, 8, 1)
+			a.Labels(labels.Data[train.AugmentLabels*i:][:train.AugmentLabels])
+		}
+		return tr.Nets.Fake.(network).WithAugment(labels).(network)
+	}
+	y, real := pictures(tr, d), d.Real.Clone()
+	told, toldReal := tell(y, d.Augment), tell(real, d.RealAugment)
+	b, f := told.DenoiseEncode(tensor.NewTape(y), noisy(y, d), d.Sigma, d.Labels, nil)
+	g := toldReal.Encode(nil, noisy(real, d), d.Sigma, d.Labels, nil)
+	loss := make([]float64, 4)
+	train.EDMLoss(make([]float32, 256), loss, b.Data, y.Data, d.Sigma, 0.5, 1)
+	near(t, "the fake network's loss", r.FakeLoss*256, loss[0]+loss[1]+loss[2]+loss[3], 1e-5)
+	kept := []bool{true, true, true, true}
+	var weight float64
+	for _, s := range d.Sigma {
+		weight += (s*s + 0.25) / (s * s * 0.25)
+	}
+	entropy := crossEntropy(f.Data, f.Shape[3], kept, false, math.Inf(1)) + crossEntropy(g.Data, g.Shape[3], kept, true, math.Inf(1))
+	near(t, "the critic's loss", r.CriticLoss, 0.3/4*weight*entropy/2, 1e-5)
+
+	losses := func(d *distill.Draws) distill.StepResult {
+		tr, _ := adversarial(t)
+		var r distill.StepResult
+		if err := tr.GeneratorUpdate(d, &r); err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	if got, want := losses(d), losses(&plain); got != want {
+		t.Errorf("the generator's update is %+v with augmentations and %+v without", got, want)
+	}
+}
+
 // TestPersuasion: what the adversarial part adds to the generator's gradient is the gradient of its definition with the weights of pictures held constant, and SiD's part is halved.
 func TestPersuasion(t *testing.T) {
 	gradient := func(scale float64, on bool) (*distill.Trainer, *distill.Draws, [][]float32, distill.StepResult) {
@@ -246,7 +294,7 @@ func clone(g [][]float32) [][]float32 {
 // TestAdversarialRun: a run with a critic is resumed to the same bytes; the generator waits for the critic, and gradients are clipped.
 func TestAdversarialRun(t *testing.T) {
 	o := options()
-	o.Adversarial, o.AdversarialHold, o.AdversarialStart, o.FakeClip = true, 16, 24, 1e-4
+	o.Adversarial, o.AdversarialHold, o.AdversarialStart, o.FakeClip, o.FakeAugment = true, 16, 24, 1e-4, 0.5
 	adversarialJob := func() distill.Job {
 		j := job(t, options(), nil)
 		j.Options, j.Networks.Data = o, realPictures{}

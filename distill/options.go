@@ -46,9 +46,10 @@ type Options struct {
 	Beta2     float64 `json:"beta2"`      // Adam's decay of the mean squared gradient
 	Eps       float64 `json:"eps"`        // Adam's guard against division by zero
 
-	LossScale     float64 `json:"loss_scale"`      // factor on the generator's loss, which Adam undoes but for eps
-	FakeLossScale float64 `json:"fake_loss_scale"` // and on the fake network's
-	FakeUpdates   int     `json:"fake_updates"`    // updates of the fake network per update of the generator
+	LossScale     float64 `json:"loss_scale"`             // factor on the generator's loss, which Adam undoes but for eps
+	FakeLossScale float64 `json:"fake_loss_scale"`        // and on the fake network's
+	FakeUpdates   int     `json:"fake_updates"`           // updates of the fake network per update of the generator
+	FakeAugment   float64 `json:"fake_augment,omitempty"` // probability of each augmentation of the pictures that the fake network learns from, of which it is told; SiD has 0.12 to 0.15
 
 	// Guidance of SiD-LSG (Zhou et al. 2024, arXiv 2406.01561), null + kappa·(class - null); 1 is none.
 	FakeTrainGuidance float64 `json:"fake_train_guidance"` // of the fake network while it learns (kappa 1)
@@ -140,6 +141,7 @@ func (o Options) Validate() error {
 	need(o.LossScale > 0 && finite(o.LossScale), "loss_scale", o.LossScale, "a positive number")
 	need(o.FakeLossScale > 0 && finite(o.FakeLossScale), "fake_loss_scale", o.FakeLossScale, "a positive number")
 	need(o.FakeUpdates >= 1, "fake_updates", o.FakeUpdates, "1 or more")
+	need(o.FakeAugment >= 0 && o.FakeAugment <= 1, "fake_augment", o.FakeAugment, "a probability")
 	need(finite(o.FakeTrainGuidance), "fake_train_guidance", o.FakeTrainGuidance, "a number (1 = none)")
 	need(finite(o.FakeGuidance), "fake_guidance", o.FakeGuidance, "a number (1 = none)")
 	need(finite(o.TeacherGuidance), "teacher_guidance", o.TeacherGuidance, "a number (1 = none)")

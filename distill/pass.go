@@ -85,10 +85,11 @@ func (p prediction) seed(tape *tensor.Tape, dy []float32) {
 func (t *Trainer) fakePass(u int, d *Draws, loss []float64) (dropped int) {
 	o := t.Options
 	y := t.generate(t.Nets.Generator, nil, d, nil)
+	fake := augmented(t.Nets.Fake, y, d.Augment)
 	x := noisy(y, d)
 	tape := tensor.NewTape(t.Fake.Weights...)
 	defer tape.Free()
-	p := predict(t.Nets.Fake, tape, x, d, d.Dropout, o.FakeTrainGuidance)
+	p := predict(fake, tape, x, d, d.Dropout, o.FakeTrainGuidance)
 	seed := make([]float32, len(p.value))
 	train.EDMLoss(seed, loss, p.value, y.Data, d.Sigma, o.SigmaData, o.FakeLossScale/float64(o.Batch))
 	tensor.Recycle(nil, y)

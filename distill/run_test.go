@@ -68,7 +68,7 @@ func TestResume(t *testing.T) {
 			o := options()
 			o.FakeUpdates, o.Steps = 2, 2
 			if distance == nil { // a student of one evaluation can have a warm-up
-				o.Steps, o.WarmImages, o.WarmSteps = 1, 24, 2
+				o.Steps, o.WarmImages, o.WarmSteps, o.FakeAugment = 1, 24, 2, 0.5
 			}
 			whole := filepath.Join(t.TempDir(), "run")
 			if err := finish(t, distill.Start, whole, job(t, o, distance), 0); err != nil {

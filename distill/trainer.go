@@ -85,6 +85,10 @@ func NewTrainer(o Options, n Networks) (*Trainer, error) {
 		return nil, fmt.Errorf("the generator: %w", err)
 	}
 	t.fakes = newSource(o, "fake", n.Height, n.Width, n.Channels, classes, o.fakeLevel)
+	t.fakes.augmenting(o.FakeAugment)
+	if _, ok := n.Fake.(train.Augmentable); o.FakeAugment > 0 && !ok {
+		return nil, fmt.Errorf("fake_augment is %g, but the fake network takes no augmentation labels", o.FakeAugment)
+	}
 	t.gens = newSource(o, "generator", n.Height, n.Width, n.Channels, classes, o.generatorLevel)
 	passes := (o.Batch-1)/o.microbatch() + 1
 	t.dropped, t.judged = make([]int, passes), make([]float64, passes)

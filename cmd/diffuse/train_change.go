@@ -28,7 +28,7 @@ var trainChanges = changeable{instead: "start another, perhaps from its weights:
 // distillChanges are how a student is distilled; not its teacher, nor how it draws.
 var distillChanges = changeable{instead: "start another, perhaps from its student: --init-from", fields: []string{
 	"options.adversarial_hold", "options.adversarial_scale", "options.adversarial_start", "options.alpha", "options.batch", "options.beta1", "options.beta2", "options.checkpoint_ticks", "options.collapse", "options.critic_scale", "options.duration", "options.ema_halflife", "options.ema_rampup",
-	"options.eps", "options.fake_beta1", "options.fake_clip", "options.fake_guidance", "options.fake_loss_scale", "options.fake_lr", "options.fake_train_guidance", "options.fake_updates",
+	"options.eps", "options.fake_augment", "options.fake_beta1", "options.fake_clip", "options.fake_guidance", "options.fake_loss_scale", "options.fake_lr", "options.fake_train_guidance", "options.fake_updates",
 	"options.loss_scale", "options.lr", "options.lr_decay", "options.lr_decay_fraction", "options.lr_rampup", "options.max_dropped", "options.microbatch",
 	"options.p_mean", "options.p_std", "options.picture_ticks", "options.snapshot_ticks", "options.teacher_guidance", "options.tick", "options.tmax",
 	"setup.about", "setup.class_shares", "setup.description", "setup.license", "setup.precision", "setup.snapshot_type", "setup.teacher_skip",
