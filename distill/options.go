@@ -148,7 +148,7 @@ func (o Options) Validate() error {
 	need(o.CriticScale >= 0 && finite(o.CriticScale), "critic_scale", o.CriticScale, "0 or more")
 	need(o.AdversarialScale >= 0 && finite(o.AdversarialScale), "adversarial_scale", o.AdversarialScale, "0 or more")
 	need(o.AdversarialHold >= 0, "adversarial_hold", o.AdversarialHold, "0 or more pictures")
-	need(o.AdversarialStart >= 0, "adversarial_start", o.AdversarialStart, "0 or more pictures")
+	need(o.AdversarialStart >= 0 && (!o.Adversarial || o.AdversarialStart < max(o.Duration, 1)), "adversarial_start", o.AdversarialStart, "0 or more pictures, fewer than duration")
 	need(o.FakeClip >= 0 && finite(o.FakeClip), "fake_clip", o.FakeClip, "0 (off) or more")
 	need(!o.Adversarial || o.FakeTrainGuidance == 1 && o.FakeGuidance == 1, "adversarial", o.Adversarial, "no guidance of the fake network beside it")
 	need(o.EMAHalfLife >= 0, "ema_halflife", o.EMAHalfLife, "0 or more pictures")
