@@ -142,7 +142,7 @@ func TestLevels(t *testing.T) {
 			want = kernel.AVX512
 			if has("avx512_bf16") {
 				want = kernel.AVX512BF16
-				if has("amx_tile", "amx_bf16") && runtime.GOOS == "linux" {
+				if has("amx_tile", "amx_bf16") && tilesGranted() {
 					want = kernel.AMX
 				}
 			}
