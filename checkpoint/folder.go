@@ -16,7 +16,7 @@ import (
 
 // Limits of an index of shards.
 const (
-	maxIndex  = 64 << 20 // bytes
+	maxIndex  = 16 << 20 // bytes; the largest models have 9 MB
 	maxShards = 1000
 )
 

@@ -16,6 +16,10 @@ import (
 // maxHeader is the reference implementation's cap on the JSON header, in bytes.
 const maxHeader = 100_000_000
 
+// maxNames bounds the tensors of a file, and the entries of its metadata: each takes more memory than its dozen letters in the file. The largest
+// models have some 90,000, in many files.
+const maxNames = 1 << 17
+
 const metaKey = "__metadata__"
 
 // entry is one tensor of the header; begin and end are offsets in the data section.
@@ -225,6 +229,9 @@ func object(d *json.Decoder, field func(key string) error) error {
 		}
 		if seen[key] {
 			return fmt.Errorf("%q is given twice", key)
+		}
+		if len(seen) == maxNames {
+			return fmt.Errorf("more than %d names", maxNames)
 		}
 		seen[key] = true
 		if err := field(key); err != nil {

@@ -143,10 +143,19 @@ func (t *tables) read(path, name string) (err error) {
 
 // rows reads all rows of a shard.
 func (t *tables) rows(f *parquet.File, c columns, name string) error {
+	before := len(t.files)
 	for g, group := range f.RowGroups() {
 		first := len(t.files)
-		if declared := f.Metadata().RowGroups[g].Columns[c.image.Index()].MetaData.TotalUncompressedSize; declared > 100*f.Size()+maxEncoded {
+		if declared := f.Metadata().RowGroups[g].Columns[c.image.Index()].MetaData.TotalUncompressedSize; declared > maxUnpacking*f.Size()+maxEncoded {
 			return fmt.Errorf("a file of %d bytes claims to unpack to %d: refused as a decompression bomb", f.Size(), declared)
+		}
+		for _, column := range []*parquet.Column{c.image, c.label} {
+			if column == nil {
+				continue
+			}
+			if err := checkPages(f, g, column); err != nil {
+				return err
+			}
 		}
 		err := eachValue(group, c.image, func(v parquet.Value) error {
 			row := file{name: fmt.Sprintf("%s#%d", name, len(t.files)-first), label: -1}
@@ -158,7 +167,9 @@ func (t *tables) rows(f *parquet.File, c columns, name string) error {
 					return err
 				}
 			}
-			t.files = append(t.files, row)
+			if t.files = append(t.files, row); int64(len(t.files)-before) > f.Size()/leastRow {
+				return fmt.Errorf("a file of %d bytes with more than %d rows", f.Size(), f.Size()/leastRow)
+			}
 			return nil
 		})
 		if err != nil {

@@ -347,6 +347,20 @@ func TestParquet(t *testing.T) {
 }
 
 // TestParquetColumns: which columns count, and what is refused.
+// TestParquetBombs: rows without pictures take next to no bytes, and a page may claim any number of values.
+func TestParquetBombs(t *testing.T) {
+	for n, want := range map[int]string{20_000: "with more than", 1<<22 + 1: "values, more than 4194304"} {
+		b := written(t, make([]hubRow, n), parquet.PageBufferSize(1<<30), parquet.Compression(&parquet.Snappy))
+		path := filepath.Join(t.TempDir(), "a.parquet")
+		if err := os.WriteFile(path, b, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := dataset.Open(path, dataset.Options{}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%d rows in %d bytes: %v, want %q", n, len(b), err, want)
+		}
+	}
+}
+
 func TestParquetColumns(t *testing.T) {
 	type words struct {
 		Noise int64  `parquet:"id"`

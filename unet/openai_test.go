@@ -87,16 +87,45 @@ func TestGoldenOpenAI(t *testing.T) {
 		if m, err = unet.LoadModel(file); err != nil {
 			t.Fatal(err)
 		}
-		in := unet.Inputs{}
-		if c.Has("label") {
-			v, _ := c.Float64("label")
-			for _, l := range v {
-				in.Labels = append(in.Labels, int(l))
-			}
-		}
 		x := image(c.Case, "x")
 		want, _ := c.Float64("out")
-		golden.Close(t, name, nchw(m.Net.Forward(nil, x, steps(c.Case, "t", x.Shape[0]), in)), want, 3e-5*golden.MaxAbs(want))
+		golden.Close(t, name, nchw(m.Net.Forward(nil, x, steps(c.Case, "t", x.Shape[0]), c.inputs())), want, 3e-5*golden.MaxAbs(want))
+	}
+}
+
+// inputs are the classes, if there are any.
+func (c *openAICase) inputs() (in unet.Inputs) {
+	if c.Has("label") {
+		v, _ := c.Float64("label")
+		for _, l := range v {
+			in.Labels = append(in.Labels, int(l))
+		}
+	}
+	return in
+}
+
+// TestGoldenConsistency holds networks of consistency_models - with classes and adaptive norms, and without either, as for LSUN - to its denoiser,
+// bare and under both preconditionings, at the ends of its range of noise and between, 3e-5 of the largest as above.
+func TestGoldenConsistency(t *testing.T) {
+	for _, name := range []string{"consistency", "consistency_plain"} {
+		c := openOpenAI(t, name)
+		x := image(c.Case, "x")
+		sigma, _ := c.Float64("sigma")
+		raw, _ := c.Float64("raw")
+		for mode, denoised := range map[string]string{"consistency_distillation": "denoised", "consistency_training": "denoised", "edm": "denoised_edm"} {
+			m, err := unet.LoadModelAs(c.path, c.flags+" --training_mode "+mode)
+			if err != nil {
+				t.Fatal(err)
+			}
+			d, err := m.Denoiser(nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			y, f := d.Raw(x, sigma, c.inputs())
+			golden.Close(t, name+": F", nchw(f), raw, 3e-5*golden.MaxAbs(raw))
+			want, _ := c.Float64(denoised)
+			golden.Close(t, name+": "+mode, nchw(y), want, 3e-5*golden.MaxAbs(want))
+		}
 	}
 }
 
