@@ -80,7 +80,7 @@ func runBench(ctx context.Context, u *ui, o benchOptions) error {
 	if o.time <= 0 {
 		return usagef("--time is %s; it must be more than 0", o.time)
 	}
-	subject, err := benchSubject(o)
+	subject, err := benchSubject(u, o)
 	if err != nil {
 		return err
 	}
@@ -117,7 +117,7 @@ type benchedModel struct {
 }
 
 // benchSubject makes the network that the options ask for.
-func benchSubject(o benchOptions) (benchedModel, error) {
+func benchSubject(u *ui, o benchOptions) (benchedModel, error) {
 	if o.config != "" {
 		if o.model != "" {
 			return benchedModel{}, usagef("the model %s and --config contradict each other: give one of them", o.model)
@@ -126,7 +126,11 @@ func benchSubject(o benchOptions) (benchedModel, error) {
 		if !ok {
 			return benchedModel{}, unknownName("architecture", o.config, sortedKeys(benchConfigs()))
 		}
-		net, err := unet.New(c.Config, rand.New(rand.NewPCG(1, 0)))
+		config, err := c.network()
+		if err != nil {
+			return benchedModel{}, fmt.Errorf("architecture %s: %w", o.config, err)
+		}
+		net, err := unet.New(config, rand.New(rand.NewPCG(1, 0)))
 		if err != nil {
 			return benchedModel{}, err
 		}
@@ -139,7 +143,7 @@ func benchSubject(o benchOptions) (benchedModel, error) {
 	if o.model == "" {
 		o.model = zoo.Default
 	}
-	m, err := openModel(o.model)
+	m, err := u.openModel(o.model)
 	if err != nil {
 		return benchedModel{}, err
 	}

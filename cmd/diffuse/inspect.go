@@ -98,8 +98,8 @@ func showFinding(u *ui, arg string, f *finding, err error) error {
 		}
 		return u.result(r)
 	}
+	fmt.Fprintf(u.stdout, "%s  %s\n", arg, f.Kind)
 	w := tabwriter.NewWriter(u.stdout, 0, 4, 2, ' ', 0)
-	fmt.Fprintf(w, "%s\t%s\n", arg, f.Kind)
 	for _, p := range f.facts {
 		fmt.Fprintf(w, "%s\t%s\n", p[0], p[1])
 	}
