@@ -23,6 +23,7 @@ type benchOptions struct {
 	filter string
 	time   time.Duration
 
+	resolution       int
 	checkpointBlocks bool
 }
 
@@ -50,11 +51,14 @@ occurs.
 
 ` + modelHelp + `
 
---config measures an architecture with random weights, without a file:
+--resolution measures the same network made anew, with random weights, for larger
+or smaller pictures. --config measures an architecture with random weights, without
+a file:
 ` + configHelp(),
 		Example: `  diffuse bench
   diffuse bench --config ddpm-cifar10 --filter 'Network|Train' > new.txt
-  diffuse bench runs/mine --filter 'Layer/.*conv3x3' --time 2s --json`,
+  diffuse bench runs/mine --filter 'Layer/.*conv3x3' --time 2s --json
+  diffuse bench runs/mine --resolution 256 --filter Train --checkpoint-blocks`,
 		Args:              between(0, 1, "at most one model"),
 		ValidArgsFunction: completeModel,
 		RunE: func(c *cobra.Command, args []string) error {
@@ -65,6 +69,7 @@ occurs.
 		},
 	}
 	c.Flags().StringVar(&o.config, "config", "", "architecture to measure in place of a model: "+strings.Join(sortedKeys(benchConfigs()), ", "))
+	c.Flags().IntVar(&o.resolution, "resolution", 0, "pictures of `N`×N in place of the network's own size")
 	c.Flags().StringVar(&o.filter, "filter", "", "only benchmarks whose names match this regular expression (the peak is always measured)")
 	c.Flags().DurationVar(&o.time, "time", o.time, "least time for each benchmark")
 	c.Flags().BoolVar(&o.checkpointBlocks, "checkpoint-blocks", false, "training as train --checkpoint-blocks does it, two pictures at a time")
@@ -81,6 +86,9 @@ func runBench(ctx context.Context, u *ui, o benchOptions) error {
 		return usagef("--time is %s; it must be more than 0", o.time)
 	}
 	subject, err := benchSubject(u, o)
+	if err == nil && o.resolution != 0 {
+		subject, err = subject.at(o.resolution)
+	}
 	if err != nil {
 		return err
 	}
@@ -151,6 +159,18 @@ func benchSubject(u *ui, o benchOptions) (benchedModel, error) {
 		return benchedModel{}, usagef("the model %s is a formula, not a network: there is nothing to measure", m.name)
 	}
 	return benchedModel{unet.Denoiser{Net: m.net.Net, Precond: m.precond, Height: m.height, Width: m.width}, m.name}, nil
+}
+
+// at is the subject made anew for pictures of side×side.
+func (m benchedModel) at(side int) (benchedModel, error) {
+	c := m.Config
+	c.Resolution = side
+	net, err := unet.New(c, rand.New(rand.NewPCG(1, 0)))
+	if err != nil {
+		return m, usageError{fmt.Errorf("--resolution %d: %w", side, err)}
+	}
+	m.Net, m.Height, m.Width = net, side, side
+	return m, nil
 }
 
 // peakTurns is one call of the loop that finds the peak, some microseconds.

@@ -163,6 +163,7 @@ func (o *distillOptions) existing() (bool, error) {
 
 // distillRun distils with complete settings.
 func distillRun(ctx context.Context, u *ui, o distillOptions, s *distillSettings, teacher *model, resuming bool) (r distillResult, err error) {
+	u.warnOfWeights(teacher)
 	dir := o.out
 	u.warnOfWeights(teacher)
 	if s.init != nil {

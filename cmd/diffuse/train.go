@@ -211,6 +211,9 @@ func (o *trainOptions) settings(typed *pflag.FlagSet, resuming bool) (*trainSett
 	if err := s.override(typed); err != nil {
 		return nil, usageError{err}
 	}
+	if b := s.Options.Batch; typed.Changed("batch") && !typed.Changed("microbatch") && b > 0 { // a preset's is for its own batch
+		s.Options.Microbatch = min(s.Options.Microbatch, b)
+	}
 	s.tellAugmentation()
 	if o.transfer != "" && !resuming {
 		if s.Transfer, err = newTransfer(o.transfer); err != nil {

@@ -1,6 +1,7 @@
 package kernel
 
-// Products of matrices in bfloat16 by tiles of 16 rows of 64 bytes, the registers of AMX (Intel's manual, volume 1, chapter 18).
+// Products of matrices in bfloat16 by tiles of 16 rows of 64 bytes, the registers of AMX (Intel's manual, volume 1, chapter 18). CPUs with
+// AVX-512's instructions for bfloat16 but without AMX read the same form, where numbers are not sums of two.
 //
 // A tile of A holds 32 terms of 16 rows; one of B holds 32 terms of 16 columns, with the terms 2r and 2r+1 of a column side by side in row r;
 // one of C holds 16×16 sums in float32. What is in hand of a goroutine is a pair of runs, of 16 rows of A each, and a panel of 32 columns of B:
@@ -61,7 +62,7 @@ func amxMultiply(c []float32, a *amxA, b []uint16, bias []float32, start bool) {
 	if bias != nil {
 		_ = bias[amxPanel-1]
 	}
-	if Current() >= AMX {
+	if Current() >= AMX || Current() >= AVX512BF16 && a.split == 0 {
 		amxMultiplySIMD(c, a, b, bias, start)
 		return
 	}
@@ -115,7 +116,7 @@ func amxNarrow(dst []uint16, split int, src []float32, ld, rows, cols int) {
 		return
 	}
 	_, _ = dst[split+rows*amxTerms-1], src[(rows-1)*ld+cols-1]
-	if Current() >= AMX {
+	if Current() >= AVX512BF16 {
 		amxNarrowSIMD(dst, split, src, ld, rows, cols)
 		return
 	}
@@ -143,7 +144,7 @@ func amxNarrowGeneric(dst []uint16, split int, src []float32, ld, rows, cols int
 // counts as 0.
 func amxPair(dst []uint16, split bool, src []float32, ld, rows, cols int) {
 	_, _ = dst[amxStep(split)-1], src[(rows-1)*ld+cols-1]
-	if Current() >= AMX {
+	if Current() >= AVX512BF16 {
 		amxPairSIMD(dst, split, src, ld, rows, cols)
 		return
 	}

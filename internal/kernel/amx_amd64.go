@@ -11,6 +11,10 @@ func amxMultiplySIMD(c []float32, a *amxA, b []uint16, bias []float32, start boo
 	if start {
 		mode |= 1
 	}
+	if Current() < AMX {
+		amxMultiplyDots(len(a.starts), len(a.offsets), &c[0], &a.data[0], a.ld, &a.starts[0], &a.offsets[0], &b[0], unsafe.SliceData(bias), mode)
+		return
+	}
 	if a.split != 0 {
 		mode |= 2
 	}
@@ -22,6 +26,17 @@ func amxMultiplySIMD(c []float32, a *amxA, b []uint16, bias []float32, start boo
 //
 //go:noescape
 func amxMultiplyTiles(pairs, steps int, c *float32, a *uint16, split, ld int, starts, offsets *int, b *uint16, bias *float32, mode int)
+
+// amxMultiplyDots is amxMultiply, without split, with AVX-512's products of pairs of bfloat16 numbers, and their rounding: one pair after the
+// other is added to the sums.
+//
+//go:noescape
+func amxMultiplyDots(runs, steps int, c *float32, a *uint16, ld int, starts, offsets *int, b *uint16, bias *float32, start int)
+
+// peakDots is the loop of PeakLoop: products of pairs in 16 registers a turn.
+//
+//go:noescape
+func peakDots(turns int) float32
 
 func amxNarrowSIMD(dst []uint16, split int, src []float32, ld, rows, cols int) {
 	amxNarrowAVX512(&dst[0], split, &src[0], ld, rows, cols)

@@ -327,7 +327,7 @@ func clearBoth(row []uint16, split, from, to int) {
 
 // copyRows is CopyStrided, faster for rows of a whole panel.
 func copyRows(dst []float32, dstStride int, src []float32, srcStride, rows, cols int) {
-	if cols == amxPanel && Current() >= AMX {
+	if cols == amxPanel && Current() >= AVX512BF16 {
 		needStrided("copyRows", dst, dstStride, src, srcStride, rows, cols)
 		copyRowsSIMD(dst, dstStride, src, srcStride, rows)
 		return

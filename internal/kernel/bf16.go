@@ -8,8 +8,8 @@ import (
 // A Precision says how convolutions treat their operands. Sums are kept in float32 in all of them.
 type Precision int
 
-// The precisions. Where the CPU has no tiles (see [AMX]), BFloat16x3 is computed as Float32, which is then both faster and closer, and BFloat16
-// by the float32 kernels from rounded operands.
+// The precisions. Where the CPU has no tiles (see [AMX]), BFloat16x3 is computed as Float32, which is then both faster and closer; and where it has
+// no instructions for bfloat16 at all, BFloat16 by the float32 kernels from rounded operands.
 const (
 	Float32    Precision = iota // exact products of float32 numbers
 	BFloat16x3                  // each number as the sum of two bfloat16 numbers, and three of the four products of such sums
@@ -37,8 +37,10 @@ func BestPrecision() Precision {
 	return Float32
 }
 
-// tiled reports whether products in p go by tiles at the level in use.
-func (p Precision) tiled() bool { return p != Float32 && Current() >= AMX }
+// tiled reports whether products in p are made from operands in the form of tiles at the level in use.
+func (p Precision) tiled() bool {
+	return p == BFloat16x3 && Current() >= AMX || p == BFloat16 && Current() >= AVX512BF16
+}
 
 // toBF16 rounds v to the nearest bfloat16, ties to even, as the processors' instructions do: subnormal numbers count as 0, and a NaN stays one.
 func toBF16(v float32) uint16 {

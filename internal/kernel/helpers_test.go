@@ -140,8 +140,11 @@ func TestLevels(t *testing.T) {
 		want = kernel.AVX2
 		if has("avx512f", "avx512bw", "avx512dq", "avx512vl") {
 			want = kernel.AVX512
-			if has("amx_tile", "amx_bf16", "avx512_bf16") && runtime.GOOS == "linux" {
-				want = kernel.AMX
+			if has("avx512_bf16") {
+				want = kernel.AVX512BF16
+				if has("amx_tile", "amx_bf16") && runtime.GOOS == "linux" {
+					want = kernel.AMX
+				}
 			}
 		}
 	}

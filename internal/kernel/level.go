@@ -10,13 +10,14 @@ type Level int
 
 // The levels, each of which includes the ones before it.
 const (
-	Generic Level = iota // plain Go, everywhere
-	AVX2                 // AVX2 and FMA
-	AVX512               // AVX-512 F, BW, DQ and VL
-	AMX                  // tiles of bfloat16, and AVX-512's conversions to it
+	Generic    Level = iota // plain Go, everywhere
+	AVX2                    // AVX2 and FMA
+	AVX512                  // AVX-512 F, BW, DQ and VL
+	AVX512BF16              // AVX-512's conversions to bfloat16 and products of pairs of such numbers
+	AMX                     // tiles of bfloat16
 )
 
-// String returns the level's name in lower case: "generic", "avx2", "avx512" or "amx".
+// String returns the level's name in lower case: "generic", "avx2", "avx512", "avx512bf16" or "amx".
 func (l Level) String() string {
 	switch l {
 	case Generic:
@@ -25,6 +26,8 @@ func (l Level) String() string {
 		return "avx2"
 	case AVX512:
 		return "avx512"
+	case AVX512BF16:
+		return "avx512bf16"
 	case AMX:
 		return "amx"
 	}
@@ -46,7 +49,7 @@ func Current() Level {
 	return detect()
 }
 
-// vectorLevel is Current for kernels of which AMX has none of its own.
+// vectorLevel is Current for kernels that have nothing to do with bfloat16.
 func vectorLevel() Level { return min(Current(), AVX512) }
 
 // SetLevel makes every kernel of the process use level l until restore is called; it is meant for tests

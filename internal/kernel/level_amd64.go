@@ -11,7 +11,7 @@ import (
 // tiles reports whether this process may use AMX: the system lets it only after it has been asked.
 var tiles = sync.OnceValue(func() bool {
 	x := &cpu.X86
-	return x.HasAMXTile && x.HasAMXBF16 && x.HasAVX512BF16 && allowTiles()
+	return x.HasAMXTile && x.HasAMXBF16 && allowTiles()
 })
 
 // detect asks the CPU; x/sys/cpu has already applied GODEBUG and checked that the system saves the registers.
@@ -21,8 +21,11 @@ func detect() Level {
 		return Generic
 	}
 	if x.HasAVX512F && x.HasAVX512BW && x.HasAVX512DQ && x.HasAVX512VL {
-		if tiles() {
-			return AMX
+		if x.HasAVX512BF16 {
+			if tiles() {
+				return AMX
+			}
+			return AVX512BF16
 		}
 		return AVX512
 	}

@@ -5,6 +5,8 @@ func PeakTurn() int {
 	switch Current() {
 	case AMX:
 		return 2 * 4 * amxRows * amxRows * amxTerms
+	case AVX512BF16:
+		return 2 * 16 * 32
 	case AVX512:
 		return 2 * 24 * 16
 	case AVX2:

@@ -159,6 +159,8 @@ func peakSIMD(turns int) (sum float32, ok bool) {
 		}
 		peakAMX(&mem, turns)
 		return mem[0], true
+	case AVX512BF16:
+		return peakDots(turns), true
 	case AVX512:
 		return peakAVX512(turns), true
 	case AVX2:
