@@ -321,6 +321,9 @@ func (r *Run) restore(path string) error {
 	if err := r.Trainer.SetState(f); err != nil {
 		return err
 	}
+	if w := r.Trainer.Options.WarmImages; r.Trainer.Images < w && images >= w {
+		r.Generator.Forget() // as at the end of the warm-up
+	}
 	r.Trainer.Images, r.Rate = images, rate/2
 	return nil
 }

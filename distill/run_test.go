@@ -125,6 +125,23 @@ func TestCollapse(t *testing.T) {
 	same(t, "the generator", values(r.Nets.Generator.(network)), values(again.Nets.Generator.(network)))
 }
 
+// TestCollapseAfterWarmUp: a state from the warm-up that is taken back leaves Adam's moments there.
+func TestCollapseAfterWarmUp(t *testing.T) {
+	o := options()
+	o.Duration, o.WarmImages, o.WarmSteps = 32, 24, 2
+	r, err := distill.Start(filepath.Join(t.TempDir(), "run"), job(t, o, func(images int64) float64 { return float64(images) * float64(images) }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if err := r.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if r.Rate != 0.5 || r.Generator.Steps != 0 || r.Fake.Steps != 2 {
+		t.Errorf("after the collapse the rate is %v, Adam has done %d steps of the generator and %d of the fake network, want 0.5, 0 and 2", r.Rate, r.Generator.Steps, r.Fake.Steps)
+	}
+}
+
 // TestIndependence: the number of processors does not change a run, and the teacher is only read.
 func TestIndependence(t *testing.T) {
 	o := options()

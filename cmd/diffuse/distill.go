@@ -165,6 +165,10 @@ func (o *distillOptions) existing() (bool, error) {
 func distillRun(ctx context.Context, u *ui, o distillOptions, s *distillSettings, teacher *model, resuming bool) (r distillResult, err error) {
 	u.warnOfWeights(teacher)
 	dir := o.out
+	u.warnOfWeights(teacher)
+	if s.init != nil {
+		u.warnOfWeights(s.init)
+	}
 	generator := s.net
 	w := &distillWatcher{u: u, settings: s, teacher: teacher, ema: generator.Clone()}
 	rule, err := s.studentRule()

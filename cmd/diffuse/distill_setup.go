@@ -46,6 +46,7 @@ type distillSettings struct {
 
 	studentFile string    // with (part of) Student's configuration
 	net         *unet.Net // what the generator starts as
+	init        *model    // of InitFrom, nil without
 }
 
 func defaultDistillSettings() distillSettings {

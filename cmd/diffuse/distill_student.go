@@ -62,7 +62,7 @@ func (s *distillSettings) initFrom(teacher *model) error {
 	if s.InitSHA != "" && s.InitSHA != m.sha {
 		return fmt.Errorf("--init-from: the run was started with a file of SHA-256 %s, %s has %s", s.InitSHA, m.name, m.sha)
 	}
-	s.InitSHA = m.sha
+	s.InitSHA, s.init = m.sha, m
 	s.net = m.net.Net.WithSkipRule(nil)
 	return nil
 }
