@@ -29,6 +29,12 @@ def worst(a, b):
     return ((a - b).abs().max() / b.abs().max()).item()
 
 
+def row(model, what, a, b):
+    """One row of the table; the tolerance is that of both programs' float32."""
+    print(f"| {model} | {what} | {worst(a, b):.1e} |", flush=True)
+    assert worst(a, b) < 1e-5
+
+
 def adm(out):
     """A model file with an ADM of two levels for three classes, all of whose layers matter."""
     rng = np.random.default_rng(0)
@@ -57,8 +63,8 @@ def export_adm(out):
     ours = load_file(out / "out.safetensors")
     s = sigma[:, None, None, None]
     raw = unet(scheduler.precondition_inputs(x, s), scheduler.precondition_noise(sigma), label).sample
-    print(f"| ADM, EDM's preconditioning | F | {worst(ours['raw'], raw):.1e} |")
-    print(f"| | D | {worst(ours['denoised'], scheduler.precondition_outputs(x, raw, s)):.1e} |")
+    row("ADM, EDM's preconditioning", "F", ours["raw"], raw)
+    row("", "D", ours["denoised"], scheduler.precondition_outputs(x, raw, s))
 
     pipeline = DiffusionPipeline.from_pretrained(folder)
     pipeline.set_progress_bar_config(disable=True)
@@ -69,7 +75,7 @@ def export_adm(out):
     ours = load_file(out / "trace.safetensors")["x"][-1].float()
     start = noise * 80 / pipeline.scheduler.init_noise_sigma
     theirs = pipeline(batch_size=2, class_labels=label[:2], num_inference_steps=6, latents=start, output_type="pt").images
-    print(f"| | pictures of the pipeline, 6 steps | {worst((ours / 2 + 0.5).clamp(0, 1), theirs):.1e} |")
+    row("", "pictures of the pipeline, 6 steps", (ours / 2 + 0.5).clamp(0, 1), theirs)
 
 
 @torch.inference_mode()
@@ -82,10 +88,10 @@ def export_folders(out):
         nets = [UNet2DModel.from_pretrained(source.parent).eval(), UNet2DModel.from_pretrained(folder, subfolder="unet").eval()]
         c = nets[0].config
         size = (c.sample_size, c.sample_size) if isinstance(c.sample_size, int) else c.sample_size
-        label = torch.tensor([1]) if c.num_class_embeds else None
-        x = torch.randn(1, c.in_channels, *size)
-        a, b = (net(x, torch.tensor([7.0]), label).sample for net in nets)
-        print(f"| {name}: folder, file, folder | F | {worst(b, a):.1e} |")
+        t = torch.tensor([7] if c.time_embedding_type == "learned" else [7.0])
+        label, x = label_of(nets[0], 1), torch.randn(1, c.in_channels, *size)
+        a, b = (net(x, t, label).sample for net in nets)
+        row(f"{name}: folder, file, folder", "F", b, a)
 
 
 def export(out):

@@ -55,7 +55,9 @@ type source struct {
 	bytes  []byte      // all of the file, or nil
 	reader io.ReaderAt // used when bytes is nil
 	free   func() error
-	closed bool
+	// release, if not nil, is told of bytes that have been read, so that a mapped file that is read from end to end does not fill memory.
+	release func(off, size int64)
+	closed  bool
 }
 
 func (s *source) close() error {
@@ -87,6 +89,9 @@ func (p span) read(yield func([]byte) error) error {
 			return nil
 		}
 		if p.src.bytes != nil {
+			if p.src.release != nil {
+				defer p.src.release(p.off, p.size)
+			}
 			return yield(p.src.bytes[p.off : p.off+p.size])
 		}
 		buf := make([]byte, min(chunkSize, p.size))

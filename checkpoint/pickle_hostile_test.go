@@ -257,6 +257,9 @@ func checkPickle(t *testing.T, b []byte) {
 			if err == nil && len(v) != x.Len() {
 				t.Fatalf("%q: %d values for shape %v", name, len(v), x.Shape)
 			}
+			if used := x.UseFloat32(func([]float32) error { return nil }); (used == nil) != (err == nil) {
+				t.Fatalf("%q: %v with a buffer, %v without", name, used, err)
+			}
 			size += x.Len() * max(1, x.DType.Bits()/8)
 		}
 	})

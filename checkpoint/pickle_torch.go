@@ -82,11 +82,16 @@ func newView(of *storage, d DType, shape []int, strides []int64, offset int64) (
 
 func (v view) trusted() bool { return true }
 
+// span is the part of the storage from the first element to the last.
+func (v view) span() span {
+	return span{v.of.data.src, v.of.data.off + v.offset*v.width, (v.last - v.offset + 1) * v.width}
+}
+
 func (v view) read(yield func([]byte) error) error {
 	if v.count == 0 {
 		return nil
 	}
-	from := span{v.of.data.src, v.of.data.off + v.offset*v.width, (v.last - v.offset + 1) * v.width}
+	from := v.span()
 	if v.contiguous {
 		return from.read(yield)
 	}

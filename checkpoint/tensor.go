@@ -81,8 +81,13 @@ func (t *Tensor) Uint8() ([]uint8, error) {
 	})
 }
 
-// decode gathers the elements of t with add, which appends those of one chunk.
+// decode gathers the elements of t in a new slice with add, which appends those of one chunk.
 func decode[T any](t *Tensor, add func([]T, DType, []byte) ([]T, error)) ([]T, error) {
+	return decodeInto(nil, t, add)
+}
+
+// decodeInto is decode that uses the room of buf if it is large enough.
+func decodeInto[T any](buf []T, t *Tensor, add func([]T, DType, []byte) ([]T, error)) ([]T, error) {
 	n, err := elements(t.Shape)
 	if err != nil {
 		return nil, err
@@ -97,7 +102,10 @@ func decode[T any](t *Tensor, add func([]T, DType, []byte) ([]T, error)) ([]T, e
 	if !t.data.trusted() {
 		reserve = min(n, 1<<20) // grows with what really arrives
 	}
-	out := make([]T, 0, reserve)
+	out := buf[:0]
+	if cap(out) < reserve || out == nil {
+		out = make([]T, 0, reserve)
+	}
 	err = t.data.read(func(b []byte) (err error) {
 		out, err = add(out, t.DType, b)
 		return err

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"diffuse/checkpoint"
+	"diffuse/internal/golden"
 )
 
 // TestUseFloat32: the elements are those of Float32, for mapped files and others, for all types, and wherever they stand in the file.
@@ -39,7 +40,16 @@ func TestUseFloat32(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, file := range []*checkpoint.File{f, memory, reader} {
+	files := []*checkpoint.File{f, memory, reader}
+	for _, name := range []string{"state_dict.pt", "state_dict_old.pth", "nested4.pkl"} { // with tensors in a row and transposed ones
+		p, err := checkpoint.OpenWeights(golden.Path(t, "pickles", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close()
+		files = append(files, p)
+	}
+	for _, file := range files {
 		for name, x := range file.Tensors {
 			want, err := x.Float32()
 			if err != nil {

@@ -18,7 +18,7 @@ func Consistency(d Denoiser, x, sigmas []float64, o Options) iter.Seq[State] {
 	end := sigmas[len(sigmas)-1]
 	return euler(d, x, sigmas, o, func(_, next, eta float64) (up, down float64) {
 		return eta * math.Sqrt(next*next-end*end), math.Sqrt(1-eta*eta) * next
-	}, nil)
+	}, DDIMRules{})
 }
 
 // TCD is strategic stochastic sampling of trajectory consistency distillation (Zheng et al., arXiv 2402.19159, algorithm 4): Euler down to
@@ -39,6 +39,6 @@ func TCDOver(level func(next, eta float64) float64) Sampler {
 			}
 			down = level(next, eta)
 			return math.Sqrt(next*next - down*down), down
-		}, nil)
+		}, DDIMRules{})
 	}
 }

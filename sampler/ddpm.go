@@ -39,5 +39,5 @@ func DDPM(d Denoiser, x, sigmas []float64, o Options) iter.Seq[State] {
 	default:
 		panic("sampler: DDPM has no variant " + o.Variant)
 	}
-	return euler(d, x, sigmas, o, split, nil)
+	return euler(d, x, sigmas, o, split, DDIMRules{})
 }

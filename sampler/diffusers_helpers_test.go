@@ -89,7 +89,6 @@ type trajectory struct {
 	noise       [][]float64                        // by step
 	denoiser    func(first int) sampler.Denoiser   // the model, from that evaluation on
 	perPicture  int                                // numbers of a picture
-	skip        []int                              // evaluations whose input is not compared
 	tol         func(want []float64) (tol float64) // absolute tolerance
 }
 
@@ -155,7 +154,7 @@ func (r *trajectory) whole(t *testing.T, solve sampler.Sampler, sigmas []float64
 		return
 	}
 	for i, k := range calls {
-		if o.Churn == 0 && !slices.Contains(r.skip, first+i) {
+		if o.Churn == 0 {
 			r.close(t, fmt.Sprintf("input %d", i), k.x, k.sigma, r.states[first+i])
 		}
 	}
@@ -303,7 +302,7 @@ func (r *trajectory) ancestral(t *testing.T, o sampler.Options, get func(string)
 		o.ClipNoise = r.clipped
 		solve = get("DDIMScheduler")
 		if c.Threshold {
-			solve = sampler.DDIMLimited(func(dst []float64) { limitQuantile(dst, r.perPicture, c.Ratio, c.Most) })
+			solve = sampler.DDIMOver(sampler.DDIMRules{Limit: func(dst []float64) { limitQuantile(dst, r.perPicture, c.Ratio, c.Most) }})
 		}
 		next = func(i int) float64 {
 			if p := int(r.timesteps[i]) - c.Train/r.steps; p >= 0 || c.One == nil || *c.One {
@@ -324,9 +323,6 @@ func (r *trajectory) pndm(t *testing.T) {
 	ts := slices.Compact(slices.Clone(r.timesteps))
 	if !r.cfg.SkipPRK {
 		o.Variant = "prk"
-		if r.timesteps[1] != r.timesteps[0]-float64(stride/2) {
-			r.skip = []int{2, 6, 10} // an odd stride: the peer's second middle lies one training step below the first
-		}
 		ts = append([]float64{r.timesteps[0], r.timesteps[4], r.timesteps[8]}, r.timesteps[12:]...)
 	}
 	var sigmas []float64
@@ -341,8 +337,9 @@ func (r *trajectory) pndm(t *testing.T) {
 	if !compare { // the peer's last step has length 0
 		end = 0
 	}
-	middle := func(sigma, _ float64) float64 {
-		return level(int(ts[slices.Index(sigmas, sigma)]) - stride/2)
+	middle := func(sigma, _ float64) (first, mid float64) { // an odd stride has its middle one training step below the first stage's end
+		t := int(ts[slices.Index(sigmas, sigma)])
+		return level(t - stride/2), level(t - (stride+1)/2)
 	}
 	r.whole(t, sampler.PNDMOver(middle), append(sigmas, end), 0, o, compare)
 }

@@ -3,6 +3,7 @@ package sampler
 import (
 	"iter"
 	"math"
+	"slices"
 )
 
 // DDIM is Euler's method on the probability flow (order 1, one evaluation a step), with the two ways to add noise
@@ -29,22 +30,42 @@ import (
 // use_clipped_model_output.
 func DDIM(d Denoiser, x, sigmas []float64, o Options) iter.Seq[State] {
 	check("DDIM", d, x, sigmas, o)
-	switch {
-	case o.Clip > 0 && o.ClipNoise:
-		d = StaticThreshold(d, -o.Clip, o.Clip)
-	case o.Clip > 0:
-		return euler(d, x, sigmas, o, ancestral, func(dst []float64) { clip(dst, -o.Clip, o.Clip) })
-	}
-	return euler(d, x, sigmas, o, ancestral, nil)
+	d, rules := clipped(d, o, DDIMRules{})
+	return euler(d, x, sigmas, o, ancestral, rules)
 }
 
-// DDIMLimited returns [DDIM] with a limit of one's own, such as a dynamic threshold, on the estimates in D + down·e but not in e. It is given
-// a copy of a whole batch of estimates and changes it in place. Options.Clip is ignored.
-func DDIMLimited(limit func(dst []float64)) Sampler {
+// DDIMRules are ways in which a step may depart from [DDIM]'s; nil stands for DDIM's own.
+type DDIMRules struct {
+	// Land returns the level that the step from sigma leads to in place of next. The variance preserving state x/sqrt(1+sigma²) there then counts
+	// as that of next: diffusers' DDIMScheduler goes a fixed number of timesteps down, whatever comes next in its list.
+	Land func(sigma, next float64) float64
+	// Limit is a limit of one's own, such as a dynamic threshold, on the estimates in D + down·e but not in e. It is given a copy of a whole
+	// batch of estimates and changes it in place. Options.Clip has no effect beside it.
+	Limit func(dst []float64)
+	// Raise has the model evaluated before churn and not behind it. It turns den, the estimate for x at level sigma, into the one
+	// that the same output of the network means for the state raised at level high.
+	Raise func(den, x, raised []float64, sigma, high float64)
+}
+
+// DDIMOver returns [DDIM] with rules of one's own.
+func DDIMOver(rules DDIMRules) Sampler {
 	return func(d Denoiser, x, sigmas []float64, o Options) iter.Seq[State] {
-		check("DDIMLimited", d, x, sigmas, o)
-		return euler(d, x, sigmas, o, ancestral, limit)
+		check("DDIMOver", d, x, sigmas, o)
+		d, rules := clipped(d, o, rules)
+		return euler(d, x, sigmas, o, ancestral, rules)
 	}
+}
+
+// clipped applies Options.Clip where the rules have no limit.
+func clipped(d Denoiser, o Options, rules DDIMRules) (Denoiser, DDIMRules) {
+	switch {
+	case o.Clip == 0 || rules.Limit != nil:
+	case o.ClipNoise:
+		d = StaticThreshold(d, -o.Clip, o.Clip)
+	default:
+		rules.Limit = func(dst []float64) { clip(dst, -o.Clip, o.Clip) }
+	}
+	return d, rules
 }
 
 // EulerAncestral is k-diffusion's ancestral Euler: a step down to sigma_down, then noise of strength sigma_up,
@@ -54,39 +75,65 @@ func DDIMLimited(limit func(dst []float64)) Sampler {
 func EulerAncestral(d Denoiser, x, sigmas []float64, o Options) iter.Seq[State] {
 	check("EulerAncestral", d, x, sigmas, o)
 	o.Churn = 0
-	return euler(d, x, sigmas, o, ancestral, nil)
+	return euler(d, x, sigmas, o, ancestral, DDIMRules{})
 }
 
-// euler steps to the level down that split returns and adds fresh noise of strength up. limit, if any, changes what is stepped towards.
-func euler(d Denoiser, x0, sigmas []float64, o Options, split func(sigma, next, eta float64) (up, down float64), limit func([]float64)) iter.Seq[State] {
+// euler steps to the level down that split returns and adds fresh noise of strength up.
+func euler(d Denoiser, x0, sigmas []float64, o Options, split func(sigma, next, eta float64) (up, down float64), rules DDIMRules) iter.Seq[State] {
 	return func(yield func(State) bool) {
 		x := append([]float64(nil), x0...)
 		den := make([]float64, len(x))
-		var noise, limited []float64 // made when first needed
+		var noise, before []float64 // made when first needed
 		n := len(sigmas) - 1
 		for i := range n {
-			sigma := churn(x, &noise, sigmas[i], n, o)
-			d(den, x, sigma)
-			up, down := split(sigma, sigmas[i+1], o.Eta)
-			r := down / sigma
-			if limit != nil {
-				limited = append(limited[:0], den...)
-				limit(limited)
-				for j, y := range den {
-					x[j] = limited[j] + r*(x[j]-y)
-				}
+			sigma, next := sigmas[i], sigmas[i+1]
+			if rules.Raise == nil {
+				sigma = churn(x, &noise, sigma, n, o)
+				d(den, x, sigma)
 			} else {
-				for j, y := range den {
-					x[j] = y + r*(x[j]-y)
+				d(den, x, sigma)
+				before = append(before[:0], x...)
+				if sigma = churn(x, &noise, sigma, n, o); sigma > sigmas[i] {
+					rules.Raise(den, before, x, sigmas[i], sigma)
 				}
 			}
-			if up > 0 {
-				addNoise(x, &noise, up*o.NoiseScale, sigma, sigmas[i+1], o)
+			land := next
+			if rules.Land != nil {
+				land = rules.Land(sigma, next)
 			}
-			if !yield(State{i + 1, sigmas[i+1], x, den}) {
+			up, down := split(sigma, land, o.Eta)
+			stepDown(x, den, down/sigma, rules.Limit)
+			if up > 0 {
+				addNoise(x, &noise, up*o.NoiseScale, sigma, next, o)
+			}
+			if land != next {
+				scale(x, math.Hypot(1, next)/math.Hypot(1, land))
+			}
+			if !yield(State{i + 1, next, x, den}) {
 				return
 			}
 		}
+	}
+}
+
+// stepDown sets x to D + r(x - D), where limit, if any, changes the first D but not the second.
+func stepDown(x, den []float64, r float64, limit func(dst []float64)) {
+	if limit == nil {
+		for j, y := range den {
+			x[j] = y + r*(x[j]-y)
+		}
+		return
+	}
+	limited := slices.Clone(den)
+	limit(limited)
+	for j, y := range den {
+		x[j] = limited[j] + r*(x[j]-y)
+	}
+}
+
+func scale(x []float64, by float64) {
+	for j := range x {
+		x[j] *= by
 	}
 }
 

@@ -148,34 +148,34 @@ func TestStaticThreshold(t *testing.T) {
 	same(t, "static", got, []float64{-1, -0.5, 1, 1})
 }
 
-// torch.quantile(|x|, q) of these seven numbers in float64 is 3.2275 for q = 0.995, 2.8 for 0.9 and 1.1 for 0.5; s is at least 1.
+// torch.quantile(|x|, q) of these seven numbers in float64 is 3.2275 for q = 0.995, 2.8 for 0.9 and 1.1 for 0.5; s is at least 1 and has an upper bound.
 func TestDynamicThreshold(t *testing.T) {
-	x := []float64{0.1, -2.5, 1.75, -0.3, 0.9, 3.25, -1.1}
-	for _, c := range []struct{ q, s float64 }{{0.995, 3.2275}, {0.9, 2.8}, {0.5, 1.1}, {0, 1}, {1, 3.25}} {
+	x, inf := []float64{0.1, -2.5, 1.75, -0.3, 0.9, 3.25, -1.1}, math.Inf(1)
+	for _, c := range []struct{ q, most, s float64 }{{0.995, 4, 3.2275}, {0.9, inf, 2.8}, {0.5, inf, 1.1}, {0, inf, 1}, {1, inf, 3.25}, {1, 1.5, 1.5}} {
 		want := make([]float64, len(x))
 		for i, v := range x {
 			want[i] = math.Max(-c.s, math.Min(v, c.s)) / c.s
 		}
 		got := make([]float64, len(x))
-		sampler.DynamicThreshold(constantly(x...), len(x), c.q, -1, 1)(got, got, 1)
+		sampler.DynamicThreshold(constantly(x...), len(x), c.q, c.most, -1, 1)(got, got, 1)
 		near(t, fmt.Sprint("q ", c.q), got, want, 1e-15)
 	}
 	// Inside the range nothing changes, each picture has its own s, and another range is the same thing moved.
 	both := append([]float64{0.1, -1, 1, 0.5, 0.3, 0.2, 0}, x...)
 	got, alone := make([]float64, 14), make([]float64, 7)
-	sampler.DynamicThreshold(constantly(both...), 7, 0.995, -1, 1)(got, got, 1)
-	sampler.DynamicThreshold(constantly(x...), 7, 0.995, -1, 1)(alone, alone, 1)
+	sampler.DynamicThreshold(constantly(both...), 7, 0.995, inf, -1, 1)(got, got, 1)
+	sampler.DynamicThreshold(constantly(x...), 7, 0.995, inf, -1, 1)(alone, alone, 1)
 	same(t, "two pictures", got, append(append([]float64(nil), both[:7]...), alone...))
 	moved := make([]float64, 7)
 	for i, v := range x {
 		moved[i] = 0.5 + 0.5*v
 	}
 	got = make([]float64, 7)
-	sampler.DynamicThreshold(constantly(moved...), 7, 0.995, 0, 1)(got, got, 1)
+	sampler.DynamicThreshold(constantly(moved...), 7, 0.995, inf, 0, 1)(got, got, 1)
 	for i, v := range alone {
 		alone[i] = 0.5 + 0.5*v
 	}
 	near(t, "range 0 to 1", got, alone, 1e-15)
-	panics(t, "half a picture", "no whole number", func() { sampler.DynamicThreshold(constantly(), 2, 1, -1, 1)(make([]float64, 3), nil, 1) })
-	panics(t, "quantile 2", "quantile 2", func() { sampler.DynamicThreshold(constantly(), 2, 2, -1, 1) })
+	panics(t, "half a picture", "no whole number", func() { sampler.DynamicThreshold(constantly(), 2, 1, inf, -1, 1)(make([]float64, 3), nil, 1) })
+	panics(t, "quantile 2", "quantile 2", func() { sampler.DynamicThreshold(constantly(), 2, 2, inf, -1, 1) })
 }

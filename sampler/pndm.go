@@ -3,6 +3,7 @@ package sampler
 import (
 	"fmt"
 	"iter"
+	"math"
 )
 
 // Variants of [PNDM]: how it starts.
@@ -19,12 +20,16 @@ const (
 // whose middle is at the geometric mean of the levels; [PNDMOver] puts it elsewhere. A last step to 0 has no special treatment in plms and,
 // within the first three, is Euler's in prk. On unequal steps it keeps order 2. Options: Variant.
 func PNDM(d Denoiser, x, sigmas []float64, o Options) iter.Seq[State] {
-	return PNDMOver(func(sigma, next float64) float64 { return between(sigma, next, 0.5) })(d, x, sigmas, o)
+	return PNDMOver(func(sigma, next float64) (first, mid float64) {
+		mid = between(sigma, next, 0.5)
+		return mid, mid
+	})(d, x, sigmas, o)
 }
 
-// PNDMOver returns [PNDM] whose Runge-Kutta steps from sigma to next have their middle at the level that middle returns; diffusers' is the
-// level half-way in training steps.
-func PNDMOver(middle func(sigma, next float64) float64) Sampler {
+// PNDMOver returns [PNDM] whose Runge-Kutta steps from sigma to next have their middle at the level mid; diffusers' is half-way in training
+// steps. The first stage goes to the level first, whose variance preserving state x/sqrt(1+sigma²) counts as that of mid: in diffusers one
+// training step above it where the stride is odd.
+func PNDMOver(middle func(sigma, next float64) (first, mid float64)) Sampler {
 	return func(d Denoiser, x, sigmas []float64, o Options) iter.Seq[State] {
 		check("PNDM", d, x, sigmas, o)
 		if o.Variant != "" && o.Variant != pndmPLMS && o.Variant != pndmPRK {
@@ -94,9 +99,12 @@ func (p *pndm) heun(sigma, next float64) {
 }
 
 // stageAt sets p.slope to the slope at x + h·slope, where the level is sigma.
-func (p *pndm) stageAt(slope []float64, h, sigma float64) {
+func (p *pndm) stageAt(slope []float64, h, sigma float64) { p.stageScaled(slope, h, sigma, 1) }
+
+// stageScaled is stageAt for that state times a factor.
+func (p *pndm) stageScaled(slope []float64, h, sigma, factor float64) {
 	for j, v := range slope {
-		p.stage[j] = p.x[j] + h*v
+		p.stage[j] = factor * (p.x[j] + h*v)
 	}
 	p.d(p.den2, p.stage, sigma)
 	for j, y := range p.den2 {
@@ -104,16 +112,16 @@ func (p *pndm) stageAt(slope []float64, h, sigma float64) {
 	}
 }
 
-func (p *pndm) rungeKutta(sigma, next float64, middle func(sigma, next float64) float64) {
+func (p *pndm) rungeKutta(sigma, next float64, middle func(sigma, next float64) (first, mid float64)) {
 	slope := p.first(sigma)
 	if next == 0 {
 		copy(p.x, p.den)
 		return
 	}
-	mid := middle(sigma, next)
+	first, mid := middle(sigma, next)
 	copy(p.sum, slope)
-	for _, stage := range []struct{ to, weight float64 }{{mid, 2}, {mid, 2}, {next, 1}} {
-		p.stageAt(slope, stage.to-sigma, stage.to)
+	for _, stage := range []struct{ to, at, weight float64 }{{first, mid, 2}, {mid, mid, 2}, {next, next, 1}} {
+		p.stageScaled(slope, stage.to-sigma, stage.at, math.Hypot(1, stage.at)/math.Hypot(1, stage.to))
 		slope = p.slope
 		for j, v := range slope {
 			p.sum[j] += stage.weight * v

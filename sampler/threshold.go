@@ -22,13 +22,13 @@ func clip(dst []float64, lo, hi float64) {
 }
 
 // DynamicThreshold returns d with dynamic thresholding (Imagen, section 2.3): for each picture of perImage values, s is the
-// q-quantile of the distance from the middle of the range lo to hi, in half ranges, at least 1; the estimate is cut at
-// s half ranges and divided by s. In the range -1 to 1 that is D = clip(D, -s, s)/s with s = max(1, quantile(|D|, q)). The
-// paper's q is near 1; diffusers has 0.995. The result keeps a buffer and is not safe for concurrent use; it
-// panics if it is called with a part of a picture.
-func DynamicThreshold(d Denoiser, perImage int, q, lo, hi float64) Denoiser {
-	if perImage < 1 || !(q >= 0 && q <= 1) || !(lo < hi) {
-		panic(fmt.Sprintf("sampler: DynamicThreshold: %d values a picture, quantile %v, range %v to %v", perImage, q, lo, hi))
+// q-quantile of the distance from the middle of the range lo to hi, in half ranges, at least 1 and at most most (+Inf for no bound); the
+// estimate is cut at s half ranges and divided by s. In the range -1 to 1 that is D = clip(D, -s, s)/s with
+// s = min(most, max(1, quantile(|D|, q))). The paper's q is near 1; diffusers has 0.995 and, as most, sample_max_value. The result keeps a
+// buffer and is not safe for concurrent use; it panics if it is called with a part of a picture.
+func DynamicThreshold(d Denoiser, perImage int, q, most, lo, hi float64) Denoiser {
+	if perImage < 1 || !(q >= 0 && q <= 1) || !(most >= 1) || !(lo < hi) {
+		panic(fmt.Sprintf("sampler: DynamicThreshold: %d values a picture, quantile %v, at most %v, range %v to %v", perImage, q, most, lo, hi))
 	}
 	mid, half := (lo+hi)/2, (hi-lo)/2
 	size := make([]float64, perImage)
@@ -43,7 +43,7 @@ func DynamicThreshold(d Denoiser, perImage int, q, lo, hi float64) Denoiser {
 				size[i] = math.Abs(v-mid) / half
 			}
 			slices.Sort(size)
-			s := max(1, quantile(size, q))
+			s := min(most, max(1, quantile(size, q)))
 			for i, v := range picture {
 				picture[i] = mid + half*(min(max((v-mid)/half, -s), s)/s)
 			}

@@ -117,8 +117,8 @@ func (d Discrete) At(timesteps []float64) ([]float64, error) {
 	return d.finish(sigmas)
 }
 
-// pureNoise stands for the infinite level of a zero terminal signal-to-noise ratio: that of alpha_bar = 2^-24, as in diffusers.
-var pureNoise = math.Sqrt(1<<24 - 1)
+// PureNoise stands for the infinite level of a zero terminal signal-to-noise ratio: that of alpha_bar = 2^-24, as in diffusers.
+var PureNoise = math.Sqrt(1<<24 - 1)
 
 func (d Discrete) level(timestep float64) float64 {
 	s := d.Table.At(timestep)
@@ -126,7 +126,7 @@ func (d Discrete) level(timestep float64) float64 {
 		s = d.Table.atLinear(timestep)
 	}
 	if math.IsInf(s, 1) {
-		return pureNoise
+		return PureNoise
 	}
 	return s
 }

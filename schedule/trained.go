@@ -70,7 +70,8 @@ func (d Trained) betas() ([]float64, error) {
 }
 
 // Precond wraps a network that was trained on d: its input is x/sqrt(sigma²+1), its output the noise, the picture or v, and its label the step
-// whose level is sigma, interpolated in ln sigma between steps as diffusers' and k-diffusion's samplers do ([Table.Timestep]).
+// whose level is sigma, interpolated in ln sigma between steps as diffusers' and k-diffusion's samplers do ([Table.Timestep]); with ZeroSNR, that of
+// [PureNoise] is the last.
 func (d Trained) Precond() (Precond, error) {
 	table, err := d.Table()
 	if err != nil {
@@ -96,11 +97,11 @@ func (d Trained) Precond() (Precond, error) {
 	}
 	last := len(table.Sigma) - 1
 	return Precond{
-		Name: "discrete", SigmaMin: table.Sigma[0], SigmaMax: min(table.Sigma[last], pureNoise),
+		Name: "discrete", SigmaMin: table.Sigma[0], SigmaMax: table.Sigma[last],
 		Scaling: func(s float64) (float64, float64, float64, float64) {
 			skip, out := mix(s)
 			step := table.Timestep(s)
-			if d.ZeroSNR && s == pureNoise { // which lies below the level of the step before
+			if d.ZeroSNR && s == PureNoise { // which lies below the level of the step before
 				step = float64(last)
 			}
 			return skip, out, 1 / math.Sqrt(s*s+1), scale * step

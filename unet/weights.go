@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -14,6 +15,11 @@ import (
 
 // freqsName is the buffer of random Fourier frequencies, EDM's name.
 const freqsName = "map_noise.freqs"
+
+// IsFrequencies reports whether a tensor of a file holds random Fourier frequencies, by EDM's name or those of diffusers, which are not trained.
+func IsFrequencies(name string, t *checkpoint.Tensor) bool {
+	return len(t.Shape) == 1 && (strings.HasSuffix(name, freqsName) || name == "time_proj.weight" || name == "time_proj.W")
+}
 
 // Export returns the weights under EDM's names in the layout of files
 // (convolutions Cout×Cin×KH×KW, linear maps Out×In), stored as d. The Fourier
@@ -108,5 +114,5 @@ func (n *Net) Clone() *Net {
 		copy(m.freqs.Data, n.freqs.Data)
 	}
 	m.rule = n.rule
-	return m
+	return m.WithPrecision(n.precision)
 }

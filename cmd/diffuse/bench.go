@@ -12,6 +12,7 @@ import (
 
 	"diffuse/internal/kernel"
 	"diffuse/schedule"
+	"diffuse/tensor"
 	"diffuse/unet"
 	"diffuse/zoo"
 )
@@ -36,7 +37,8 @@ benchmark lines, which benchstat compares. Without a model or --config, the
 default embedded model is measured.
 
 First comes the peak: multiply-adds in registers, on one thread for every level
-of kernels that this CPU has, then on all threads. What follows is compared with
+of kernels that this CPU has, then on all threads at the one that computes in the
+--precision asked for. What follows is compared with
 it: the whole network at batches of 1, 4 and 16 (the first picture of a process
 apart, since it pays for memory that later ones find ready), a training step with
 a batch of 16, and every distinct convolution, matrix and attention of the
@@ -83,7 +85,7 @@ func runBench(ctx context.Context, u *ui, o benchOptions) error {
 	if o.time <= 0 {
 		return usagef("--time is %s; it must be more than 0", o.time)
 	}
-	subject, err := benchSubject(o)
+	subject, err := benchSubject(u, o)
 	if err == nil && o.resolution != 0 {
 		subject, err = subject.at(o.resolution)
 	}
@@ -92,13 +94,14 @@ func runBench(ctx context.Context, u *ui, o benchOptions) error {
 	}
 	b := &bencher{ctx: ctx, u: u, filter: filter, time: o.time}
 	subject.CheckpointBlocks = o.checkpointBlocks
+	subject.Net = subject.Net.WithPrecision(u.precision.precision())
 	return b.run(subject)
 }
 
 // run measures everything that the filter lets through.
 func (b *bencher) run(m benchedModel) error {
 	b.header(m.name)
-	b.peaks()
+	b.peaks(m.Net.Precision())
 	b.networks(m)
 	b.distilling(m)
 	b.training(m)
@@ -122,7 +125,7 @@ type benchedModel struct {
 }
 
 // benchSubject makes the network that the options ask for.
-func benchSubject(o benchOptions) (benchedModel, error) {
+func benchSubject(u *ui, o benchOptions) (benchedModel, error) {
 	if o.config != "" {
 		if o.model != "" {
 			return benchedModel{}, usagef("the model %s and --config contradict each other: give one of them", o.model)
@@ -131,7 +134,11 @@ func benchSubject(o benchOptions) (benchedModel, error) {
 		if !ok {
 			return benchedModel{}, unknownName("architecture", o.config, sortedKeys(benchConfigs()))
 		}
-		net, err := unet.New(c.Config, rand.New(rand.NewPCG(1, 0)))
+		config, err := c.network()
+		if err != nil {
+			return benchedModel{}, fmt.Errorf("architecture %s: %w", o.config, err)
+		}
+		net, err := unet.New(config, rand.New(rand.NewPCG(1, 0)))
 		if err != nil {
 			return benchedModel{}, err
 		}
@@ -144,7 +151,7 @@ func benchSubject(o benchOptions) (benchedModel, error) {
 	if o.model == "" {
 		o.model = zoo.Default
 	}
-	m, err := openModel(o.model)
+	m, err := u.openModel(o.model)
 	if err != nil {
 		return benchedModel{}, err
 	}
@@ -169,13 +176,19 @@ func (m benchedModel) at(side int) (benchedModel, error) {
 // peakTurns is one call of the loop that finds the peak, some microseconds.
 const peakTurns = 1 << 14
 
-// peaks measures what this CPU can do at most: one thread at every level, then all threads at the level in use.
-func (b *bencher) peaks() {
+// peaks measures what this CPU can do at most: one thread at every level, then all threads at the level that computes in p.
+func (b *bencher) peaks(p tensor.Precision) {
 	best := kernel.Current()
-	for l := kernel.Generic; l <= best; l++ {
-		b.peak(l, 1)
+	if p == tensor.Float32 {
+		best = min(best, kernel.AVX512) // tiles do not multiply float32
 	}
-	one := b.cpuPeak
+	one := 0.0
+	for l := kernel.Generic; l <= kernel.Current(); l++ {
+		b.peak(l, 1)
+		if l == best {
+			one = b.cpuPeak
+		}
+	}
 	b.peak(best, b.threads())
 	b.cpuPeak = one // by processor time, threads that share a core look slower than they are
 }

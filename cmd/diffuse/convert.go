@@ -169,7 +169,8 @@ func convertible(in, arch string, d checkpoint.DType, ext string) (f *checkpoint
 	return f, "tensors", nil
 }
 
-// storedType is the narrowest type that keeps all numbers of a model's file or folder: its own if all weights share one, else float32.
+// storedType is the narrowest type that keeps all numbers of a model's file or folder: its own if all weights share one, else float32. Fourier
+// frequencies, which are written as float32 always, do not count.
 func storedType(in string) checkpoint.DType {
 	open := checkpoint.OpenWeights
 	if _, weights, err := unet.UNet2DWeights(in); err == nil && weights != "" {
@@ -181,7 +182,10 @@ func storedType(in string) checkpoint.DType {
 	}
 	defer f.Close()
 	var d checkpoint.DType
-	for _, t := range f.Tensors {
+	for name, t := range f.Tensors {
+		if unet.IsFrequencies(name, t) {
+			continue
+		}
 		if d != "" && t.DType != d {
 			return checkpoint.F32
 		}

@@ -24,28 +24,38 @@ func diffusersModel(path string) (*model, error) {
 	if err != nil {
 		return nil, fmt.Errorf("model %s: %w", path, err)
 	}
-	_, weights, err := unet.UNet2DWeights(path)
+	files, sum, err := diffusersHash(path)
 	if err != nil {
 		return nil, err
-	}
-	files, err := checkpoint.WeightFiles(weights)
-	if err != nil {
-		return nil, err
-	}
-	h := sha256.New()
-	for _, file := range files {
-		sum, err := fileHash(file)
-		if err != nil {
-			return nil, err
-		}
-		fmt.Fprintln(h, sum)
 	}
 	absolute, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
 	}
-	m.path, m.name, m.sha = files[0], filepath.Base(absolute), hex.EncodeToString(h.Sum(nil)[:6])
+	m.path, m.name, m.sha = files[0], filepath.Base(absolute), sum[:12]
 	return m, nil
+}
+
+// diffusersHash returns the files of a network's weights and their SHA-256: that of the file, or of the list of the files' if there are several.
+func diffusersHash(path string) (files []string, sum string, err error) {
+	_, weights, err := unet.UNet2DWeights(path)
+	if err != nil {
+		return nil, "", err
+	}
+	if files, err = checkpoint.WeightFiles(weights); err != nil {
+		return nil, "", err
+	}
+	h := sha256.New()
+	for _, file := range files {
+		if sum, err = fileHash(file); err != nil {
+			return nil, "", err
+		}
+		fmt.Fprintln(h, sum)
+	}
+	if len(files) > 1 {
+		sum = hex.EncodeToString(h.Sum(nil))
+	}
+	return files, sum, nil
 }
 
 // inspectDiffusers describes a folder of diffusers: its network as a model if it is built in, else its arrays and why it is not.

@@ -26,20 +26,6 @@ type recordedRun struct {
 	Sigmas []float64
 }
 
-// ownWays are the runs in which the library does what we do not, on purpose.
-var ownWays = map[string]string{
-	"sched_ddim_linspace":        "steps that are no whole strides: DDIM goes to the timestep a stride below, not to the next of its list",
-	"sched_ddim_noclip_trailing": "the same",
-	"sched_ddim_v_zero_snr":      "the same",
-	"sched_pndm_prk":             "a stride that is odd: its middles are rounded down",
-	"sched_ddim_threshold":       "the limit to estimates leaves the noise in them as it was",
-	"sched_dpmpp_2m_karras":      "the network is told whole timesteps near the levels",
-	"sched_unipc_3_karras":       "the same",
-	"sched_edm_euler_churn":      "the network is evaluated before churn, not behind it",
-	"sched_euler_churn":          "the same",
-	"sched_tcd_4":                "the share of noise is counted in timesteps",
-}
-
 // TestDiffusersSchedulers draws with folders that have the recorded schedulers, with nothing given but the number of steps, and holds the end to
 // the library's, 1e-4 of the largest, which is the tolerance that came with the numbers.
 func TestDiffusersSchedulers(t *testing.T) {
@@ -52,12 +38,10 @@ func TestDiffusersSchedulers(t *testing.T) {
 		t.Fatal(err)
 	}
 	recorded := golden.Tensors(t, golden.Path(t, "diffusers", "schedulers.safetensors"))
-	compared := 0
+	if len(data.Cases) != 46 {
+		t.Errorf("%d cases, want 46", len(data.Cases))
+	}
 	for _, c := range data.Cases {
-		if ownWays[c.Case] != "" {
-			continue
-		}
-		compared++
 		t.Run(c.Case, func(t *testing.T) {
 			tensors := map[string]*checkpoint.Tensor{"noise": recorded[c.Case+".start"]}
 			for from, to := range map[string]string{"step_noise": "step_noise", "labels": "label"} {
@@ -83,9 +67,6 @@ func TestDiffusersSchedulers(t *testing.T) {
 			golden.Close(t, "end", end, want, 1e-4*golden.MaxAbs(want))
 		})
 	}
-	if compared+len(ownWays) != 46 {
-		t.Errorf("%d runs compared and %d known to differ, of 46", compared, len(ownWays))
-	}
 }
 
 // flags are those of sample that the run needs.
@@ -95,8 +76,10 @@ func (c recordedRun) flags() (flags []string) {
 	} else {
 		flags = append(flags, "--sigmas", exactList(c.Sigmas))
 	}
-	if eta := c.Step["eta"]; eta > 0 {
-		flags = append(flags, "--eta", fmt.Sprint(eta))
+	for argument, flag := range map[string]string{"eta": "--eta", "s_churn": "--s-churn", "s_noise": "--s-noise", "s_tmin": "--s-min", "s_tmax": "--s-max"} {
+		if v := c.Step[argument]; v > 0 {
+			flags = append(flags, flag, fmt.Sprint(v))
+		}
 	}
 	return flags
 }

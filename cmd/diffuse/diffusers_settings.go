@@ -15,7 +15,7 @@ import (
 func schedulerSettings(s unet.Scheduler, m *model) (zoo.Entry, map[string]string) {
 	e := edmSettings()
 	e.Sampler, e.Steps = "ddim", 50
-	e.SigmaMin, e.SigmaMax = m.precond.SigmaMin, m.precond.SigmaMax
+	e.SigmaMin, e.SigmaMax = m.precond.SigmaMin, min(m.precond.SigmaMax, schedule.PureNoise)
 	switch info, err := sampler.Lookup(s.Class); {
 	case s.Class == "DPMSolverMultistepScheduler" || s.Class == "EDMDPMSolverMultistepScheduler":
 		e.Sampler = "dpmpp" // which has all of its forms
@@ -40,6 +40,9 @@ func schedulerSettings(s unet.Scheduler, m *model) (zoo.Entry, map[string]string
 		flags["schedule"] = text
 	}
 	solverOf(s, e.Sampler, flags)
+	if hasWays(s) {
+		flags["like-diffusers"] = "true"
+	}
 	return e, flags
 }
 
@@ -112,6 +115,8 @@ func endsAbove(s unet.Scheduler, like string) bool {
 		return false
 	case s.Spacing == schedule.SpacingLeading && s.StepsOffset == 0, s.Spacing == schedule.SpacingLinspace && like != schedule.LikeDPMSolver:
 		return false
+	case s.Class == "TCDScheduler":
+		return true
 	case like == schedule.LikeDPMSolver:
 		return s.FinalSigmas == "sigma_min" || strings.HasPrefix(s.Class, "DEIS")
 	}
@@ -163,7 +168,7 @@ func solverOf(s unet.Scheduler, name string, flags map[string]string) {
 	switch {
 	case !s.Thresholding:
 	case s.MaxValue > 1:
-		flags["threshold"] = fmt.Sprintf("dynamic:%g", s.Quantile)
+		flags["threshold"] = fmt.Sprintf("dynamic:%g:%g", s.Quantile, s.MaxValue)
 	case name == "ddpm" || name == "ddim": // a limit of 1 is all that is left of it
 		flags["clip"] = "1"
 	default:

@@ -167,13 +167,24 @@ func TestWeightsNotFinite(t *testing.T) {
 		bad[0], bad[2] = float32(math.NaN()), float32(math.Inf(-1))
 		tensors["conv_out.bias"] = checkpoint.Float32([]int{3}, bad)
 	})
-	var words strings.Builder
-	if err := run(context.Background(), []string{"sample", dir, "--dry-run"}, io.Discard, &words); err != nil {
-		t.Fatal(err)
+	if said := output(t, "inspect", dir); !strings.Contains(said, "2 weights are infinite or no numbers, the first in out_conv.bias") {
+		t.Errorf("nothing of it in %q", said)
 	}
-	for _, said := range []string{words.String(), output(t, "inspect", dir)} {
-		if !strings.Contains(said, "2 of its weights are infinite or no numbers, the first in out_conv.bias") && !strings.Contains(said, "2 weights are infinite or no numbers, the first in out_conv.bias") {
-			t.Errorf("nothing of it in %q", said)
+	out := t.TempDir()
+	for _, c := range []struct {
+		args []string
+		ok   bool
+		said string
+	}{
+		{[]string{"sample", dir, "--dry-run"}, true, "2 of its weights are infinite or no numbers, the first in out_conv.bias"},
+		{[]string{"bench", dir, "--filter", "^$", "--time", "1ms"}, true, "2 of its weights are infinite"},
+		{[]string{"distill", "--teacher", dir, "--out", filepath.Join(out, "run"), "--duration", "8", "--batch", "8"}, false, "2 of its weights are infinite"},
+		{[]string{"convert", dir, filepath.Join(out, "m.safetensors")}, true, "2 of 45259 values are NaN or infinite, the first in tensor out_conv.bias"},
+		{[]string{"convert", dir, filepath.Join(out, "folder"), "--to", "diffusers"}, true, "2 of 45259 values are NaN or infinite, the first in tensor conv_out.bias"},
+	} {
+		var words strings.Builder
+		if err := run(context.Background(), c.args, io.Discard, &words); (err == nil) != c.ok || !strings.Contains(words.String(), c.said) {
+			t.Errorf("%q: error %v, and no %q in %q", c.args, err, c.said, &words)
 		}
 	}
 }
@@ -226,7 +237,7 @@ func TestDiffusersDefaults(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	out := output(t, "sample", dir, "--dry-run")
-	if !strings.Contains(out, "DDIMScheduler: --sampler ddim --steps 50 --clip 1 --schedule linear:") {
+	if !strings.Contains(out, "DDIMScheduler: --sampler ddim --steps 50 --clip 1 --like-diffusers --schedule linear:") {
 		t.Errorf("the scheduler is not named in %s", out)
 	}
 	grid, again := filepath.Join(t.TempDir(), "a.png"), filepath.Join(t.TempDir(), "b.png")

@@ -27,10 +27,11 @@ type drawing struct {
 	edit    *edit          // what is drawn starts from a picture; nil: from noise alone
 	between *interpolation // what is drawn are frames between two seeds; nil: pictures of seeds
 
-	brownian   bool // steps draw from one Brownian path per picture
-	shareSteps bool // an adaptive solver is given whole batches
-	afs        bool // the first evaluation is analytic
-	toZero     bool // the solver ends before a last level of 0, where the picture is denoised
+	brownian   bool           // steps draw from one Brownian path per picture
+	shareSteps bool           // an adaptive solver is given whole batches
+	like       *schedulerWays // of the scheduler that the model came with, or nil
+	afs        bool           // the first evaluation is analytic
+	toZero     bool           // the solver ends before a last level of 0, where the picture is denoised
 
 	// What rehearse finds; levels is the first alone and nfe 0 where they depend on the picture.
 	levels []float64 // that the solver steps between

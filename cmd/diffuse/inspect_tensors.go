@@ -1,9 +1,10 @@
 package main
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"strings"
 
@@ -72,19 +73,20 @@ func (f *finding) listTensors(arg string) error {
 	return nil
 }
 
-// hash adds the SHA-256 of a file, or of a model's in a folder as pictures that it draws name it.
+// hash adds the SHA-256 of a file, an embedded model or the weights in a folder of diffusers; pictures name the first 12 digits of their model's.
 func (f *finding) hash(arg string) error {
-	if _, embedded := zoo.Entries()[arg]; embedded {
-		return nil
-	}
 	info, err := os.Stat(arg)
-	if err != nil || !info.Mode().IsRegular() {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		return err
+	if e, embedded := zoo.Entries()[arg]; embedded {
+		var b []byte
+		b, err = e.Read()
+		sum := sha256.Sum256(b)
+		f.sha256 = hex.EncodeToString(sum[:])
+	} else if err == nil && info.Mode().IsRegular() {
+		f.sha256, err = fileHash(arg)
+	} else if err == nil && unet.IsUNet2D(arg) {
+		_, f.sha256, err = diffusersHash(arg)
 	}
-	if f.sha256, err = fileHash(arg); err == nil {
+	if err == nil && f.sha256 != "" {
 		f.fact("sha256", "%s", f.sha256)
 	}
 	return err

@@ -24,7 +24,7 @@ var layers = map[string]struct {
 	"bench/resolution": {ours: []string{"checkpoint", "train"}, foreign: []string{"golang.org/x/image", "gonum.org/v1/plot"}},
 	"bench/sanity":     {ours: []string{"checkpoint", "dataset", "imageio", "sampler"}},
 	"train":            {ours: []string{"checkpoint", "dataset", "internal/kernel", "schedule", "tensor"}, foreign: []string{"github.com/gofrs/flock", "gonum.org/v1/gonum", "google.golang.org/protobuf"}},
-	"distill":          {ours: []string{"checkpoint", "internal/kernel", "schedule", "tensor", "train"}},
+	"distill":          {ours: []string{"checkpoint", "dataset", "internal/kernel", "sampler", "schedule", "tensor", "train"}},
 	"unet":             {ours: []string{"checkpoint", "schedule", "skiptune", "tensor"}},
 	"metric":           {ours: []string{"checkpoint", "imageio", "internal/kernel", "sampler", "tensor"}, foreign: []string{"gonum.org/v1/gonum"}},
 	"dataset":          {ours: []string{"checkpoint", "imageio"}, foreign: []string{"github.com/parquet-go/parquet-go"}},

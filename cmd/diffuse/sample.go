@@ -29,6 +29,7 @@ type sampleOptions struct {
 	listSolvers bool
 	restart     string
 	afs, toZero bool
+	like        bool // --like-diffusers
 
 	guidance  float64
 	gnet      string
@@ -163,7 +164,7 @@ func (o *sampleOptions) bindDrawing(c *cobra.Command) {
 		f.StringVar(&o.interval, "guidance-interval", "", "guide only at noise levels `LO,HI`")
 		f.StringVar(&o.method, "guidance-method", o.method, "cfg, or cfg++ whose steps add back the noise that the guiding model sees (W 0 to 1, ddim and euler-ancestral)")
 		f.StringVar(&o.rescale, "guidance-rescale", "", "bring the contrast of guided predictions back by `PHI`, 0 to 1, measured in v, or PHI:epsilon, PHI:denoised")
-		f.StringVar(&o.threshold, "threshold", o.threshold, "limit estimates of the picture: none, static (to the range of pictures), dynamic or dynamic:QUANTILE")
+		f.StringVar(&o.threshold, "threshold", o.threshold, "limit estimates of the picture: none, static (to the range of pictures), dynamic, dynamic:QUANTILE or dynamic:QUANTILE:MOST")
 	})
 	c.RegisterFlagCompletionFunc("rng", completeWith(rngNames()))
 	c.RegisterFlagCompletionFunc("guidance-method", completeWith([]string{"cfg", "cfg++"}))

@@ -27,7 +27,9 @@ func (o *sampleOptions) adopt(m *model) error {
 			continue
 		case flag == "schedule" && slices.ContainsFunc([]string{"sigmas", "rho"}, typed):
 			continue
-		case usersOf(flag) != "" && solver != m.defaults.Sampler:
+		case (usersOf(flag) != "" || flag == "like-diffusers") && solver != m.defaults.Sampler:
+			continue
+		case flag == "like-diffusers" && o.method == "cfg++": // which has steps of its own
 			continue
 		}
 		if err := o.set(flag, m.suited[flag]); err != nil {
@@ -46,6 +48,8 @@ func (o *sampleOptions) set(flag, value string) (err error) {
 		o.grid.schedule = value
 	case "threshold":
 		o.threshold = value
+	case "like-diffusers":
+		o.like, err = strconv.ParseBool(value)
 	case "variant":
 		s.Variant = value
 	case "final":
@@ -73,7 +77,9 @@ func (m *model) bringsText() string {
 	}
 	parts := []string{"--sampler", m.defaults.Sampler, "--steps", strconv.Itoa(m.defaults.Steps)}
 	for _, flag := range sortedKeys(m.suited) {
-		parts = append(parts, "--"+flag, m.suited[flag])
+		if parts = append(parts, "--"+flag); flag != "like-diffusers" {
+			parts = append(parts, m.suited[flag])
+		}
 	}
 	return m.scheduler + ": " + strings.Join(parts, " ")
 }

@@ -39,13 +39,20 @@ func (d *drawing) denoiser(batch []picture, calls *int) (sampler.Denoiser, sampl
 		uncond = part(g.model, labels)
 	}
 	denoise, solve := d.guided(cond, uncond, d.model.size())
-	return d.edit.keep(d.limit.apply(denoise, d.model)), solve
+	if d.like.limits() {
+		return d.edit.keep(denoise), solve
+	}
+	return d.edit.keep(d.limit.apply(denoise, d.model, d.model.size())), solve
 }
 
 // guided joins two denoisers for pictures of per values as the guidance says.
 func (d *drawing) guided(cond, uncond sampler.Denoiser, per int) (sampler.Denoiser, sampler.Sampler) {
+	solve := d.sampler.Sampler
+	if d.like != nil {
+		solve = d.like.solver(solve, d.limit.inPlace(d.model, per))
+	}
 	if d.guide == nil {
-		return cond, d.sampler.Sampler
+		return cond, solve
 	}
 	how := d.guide.Guidance
 	how.PerImage = per
@@ -53,7 +60,7 @@ func (d *drawing) guided(cond, uncond sampler.Denoiser, per int) (sampler.Denois
 	if how.PlusPlus {
 		return g.Denoise, g.CFGPP
 	}
-	return g.Denoise, d.sampler.Sampler
+	return g.Denoise, solve
 }
 
 // planGuidance opens the guiding model.
@@ -127,6 +134,7 @@ func (o *sampleOptions) planMethod(p *samplePlan, g *guide) error {
 type threshold struct {
 	kind     string  // "" none, static, dynamic
 	quantile float64 // of dynamic
+	most     float64 // its upper bound, +Inf for none
 }
 
 // defaultQuantile is diffusers' for dynamic thresholding.
@@ -135,7 +143,8 @@ const defaultQuantile = 0.995
 // planThreshold reads --threshold.
 func (o *sampleOptions) planThreshold(p *samplePlan) error {
 	kind, q, quantile := strings.Cut(o.threshold, ":")
-	t := threshold{kind: kind}
+	q, most, bounded := strings.Cut(q, ":")
+	t := threshold{kind: kind, most: math.Inf(1)}
 	switch {
 	case kind == "none" && !quantile:
 		t.kind = ""
@@ -148,27 +157,45 @@ func (o *sampleOptions) planThreshold(p *samplePlan) error {
 				return usagef("--threshold %s: %q is not a quantile above 0 and up to 1", o.threshold, q)
 			}
 		}
+		if bounded {
+			var err error
+			if t.most, err = strconv.ParseFloat(most, 64); err != nil || !(t.most >= 1) {
+				return usagef("--threshold %s: %q is not a bound of 1 or more", o.threshold, most)
+			}
+		}
 	default:
-		return usagef("unknown --threshold %q; valid are none, static, dynamic, dynamic:QUANTILE", o.threshold)
+		return usagef("unknown --threshold %q; valid are none, static, dynamic, dynamic:QUANTILE, dynamic:QUANTILE:MOST", o.threshold)
 	}
 	p.limit = t
 	return nil
 }
 
-// apply wraps a denoiser of model m.
-func (t threshold) apply(d sampler.Denoiser, m *model) sampler.Denoiser {
+// inPlace is the limit to estimates that are there already, pictures of per values; nil for none.
+func (t threshold) inPlace(m *model, per int) func(dst []float64) {
+	if t.kind == "" {
+		return nil
+	}
+	limited := t.apply(func(_, _ []float64, _ float64) {}, m, per)
+	return func(dst []float64) { limited(dst, nil, 0) }
+}
+
+// apply wraps a denoiser of model m for pictures of per values.
+func (t threshold) apply(d sampler.Denoiser, m *model, per int) sampler.Denoiser {
 	switch t.kind {
 	case "static":
 		return sampler.StaticThreshold(d, m.low, m.high)
 	case "dynamic":
-		return sampler.DynamicThreshold(d, m.size(), t.quantile, m.low, m.high)
+		return sampler.DynamicThreshold(d, per, t.quantile, t.most, m.low, m.high)
 	}
 	return d
 }
 
 // String is what planThreshold reads, "" for none.
 func (t threshold) String() string {
-	if t.kind == "dynamic" {
+	switch {
+	case t.kind == "dynamic" && !math.IsInf(t.most, 1):
+		return fmt.Sprintf("dynamic:%g:%g", t.quantile, t.most)
+	case t.kind == "dynamic":
 		return fmt.Sprintf("dynamic:%g", t.quantile)
 	}
 	return t.kind

@@ -52,13 +52,14 @@ func (o *sampleOptions) planDrawing(u *ui, m *model) (*samplePlan, error) {
 	}
 	p := &samplePlan{drawing: drawing{model: m}, batch: o.batch, outdir: o.outdir, npz: o.npz, trace: o.trace, picture: o.picture, scale: o.scale,
 		animate: o.animate, animateShow: o.animateShow, preview: o.preview, skipExisting: o.skipExisting, noMetadata: o.noMetadata, flags: o.drawing, recalledGrid: o.recalledGrid}
-	for _, step := range []func(*samplePlan) error{o.planSolver, o.planSkips, o.planGuidance, o.planThreshold} {
+	for _, step := range []func(*samplePlan) error{o.planSolver, o.planSkips, o.planGuidance, o.planThreshold, o.planLike} {
 		if err := step(p); err != nil {
 			return nil, err
 		}
 	}
 	if g := p.guide; g != nil && g.model != nil {
 		u.warnOfWeights(g.model)
+		g.model.compute(u.precision)
 	}
 	if err := o.planPictures(u, p); err != nil {
 		return nil, err

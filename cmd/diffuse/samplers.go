@@ -89,6 +89,7 @@ func (o *sampleOptions) bindSolver(c *cobra.Command) {
 	f.Float64Var(&s.Adaptive.I, "icoeff", s.Adaptive.I, "integral part of an adaptive solver's step size controller")
 	f.Float64Var(&s.Adaptive.D, "dcoeff", s.Adaptive.D, "derivative part of an adaptive solver's step size controller")
 	f.BoolVar(&o.shareSteps, "share-steps", false, "an adaptive solver chooses steps for a whole batch, so that pictures depend on their neighbours")
+	f.BoolVar(&o.like, "like-diffusers", false, "step as the scheduler of diffusers that the model came with, whose ways docs/schedules.md lists (default: true for such models with their own solver)")
 	f.StringVar(&o.stepNoise, "step-noise", "", "noise of stochastic steps: "+strings.Join(plainNames(stepNoises), ", ")+" (default: the sampler's)")
 	c.RegisterFlagCompletionFunc("step-noise", completeWith(stepNoises))
 	c.RegisterFlagCompletionFunc("final", completeWith(finals))

@@ -295,11 +295,11 @@ func trainRun(ctx context.Context, u *ui, o trainOptions, s *trainSettings, data
 		begin = train.Resume
 	}
 	if o.allowChange {
-		job.AllowChange = mayChange
+		job.AllowChange = trainChanges.allows
 	}
 	run, err := begin(dir, job)
 	if err != nil {
-		return hintChanged(err)
+		return trainChanges.hint(err)
 	}
 	defer run.Close()
 	if run.Images >= s.Options.Duration && !run.Owes() {
