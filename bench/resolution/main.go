@@ -1,7 +1,7 @@
 // Command resolution shows what the runs of bench/resolution.sh came to.
 //
 //	go run ./bench/resolution loss OUT.svg TITLE=RUN...
-//	go run ./bench/resolution grid OUT.png TITLE=GRID.png...
+//	go run ./bench/resolution grid OUT.jpg TITLE=GRID.png...
 //
 // loss draws the validation loss of runs by noise level, each divided by that of the first, and prints the losses themselves as a table in
 // Markdown. grid puts pictures below each other, each under its title.
@@ -27,7 +27,7 @@ type titled struct{ title, path string }
 
 func run(args []string) error {
 	if len(args) < 3 {
-		return errors.New("usage: go run ./bench/resolution loss OUT.svg TITLE=RUN... | grid OUT.png TITLE=GRID.png...")
+		return errors.New("usage: go run ./bench/resolution loss OUT.svg TITLE=RUN... | grid OUT.jpg TITLE=GRID.png...")
 	}
 	var parts []titled
 	for _, arg := range args[2:] {

@@ -5,6 +5,7 @@ import (
 	"image"
 	"image/color"
 	"image/draw"
+	"image/jpeg"
 	"image/png"
 	"io"
 	"os"
@@ -19,7 +20,7 @@ import (
 // titleHeight is the height of a line of titles, in pixels.
 const titleHeight = 18
 
-// stack writes pictures below each other into a PNG file, each under its title.
+// stack writes pictures below each other into a JPEG file, each under its title: noisy pictures are several times larger as PNG.
 func stack(out string, parts []titled) error {
 	var pictures []image.Image
 	var size image.Point
@@ -43,8 +44,7 @@ func stack(out string, parts []titled) error {
 		y += m.Bounds().Dy()
 	}
 	return checkpoint.AtomicFile(out, func(w io.Writer) error {
-		e := png.Encoder{CompressionLevel: png.BestCompression}
-		return e.Encode(w, whole)
+		return jpeg.Encode(w, whole, &jpeg.Options{Quality: 80})
 	})
 }
 

@@ -281,7 +281,7 @@ func trainRun(ctx context.Context, u *ui, o trainOptions, s *trainSettings, data
 	job := train.Job{
 		Options: s.Options, Setup: s.setup(), Origin: s.Transfer.origin(), Net: trainable(s, net), EMA: trainable(s, ema), Data: data,
 		Validation: s.validation(held), TensorBoard: o.tensorboard,
-		Pictures: w.pictures, Snapshot: w.snapshot, Progress: w.progress, Log: w.log,
+		Pictures: func(t train.Tick) error { return w.pictures(ctx, t) }, Snapshot: w.snapshot, Progress: w.progress, Log: w.log,
 	}
 	e, err := w.newEvaluator(ctx, dir, data)
 	if err != nil {

@@ -135,8 +135,9 @@ func (w *watcher) snapshot(t train.Tick) error {
 // watchSampler and watchSteps draw the pictures that are looked at and measured during training: enough to judge them by.
 const watchSampler, watchSteps = "dpmpp-2m", 12
 
-// pictures draws a grid with the same seeds at every tick.
-func (w *watcher) pictures(t train.Tick) error {
+// pictures draws a grid with the same seeds at every tick. It may take minutes at high resolution: an interrupted one is left out, which is
+// no error, since a checkpoint follows.
+func (w *watcher) pictures(ctx context.Context, t train.Tick) error {
 	net, err := w.model(t.Stats.Images)
 	if err != nil {
 		return err
@@ -164,8 +165,10 @@ func (w *watcher) pictures(t train.Tick) error {
 		batch := all[lo:min(lo+defaultBatch, len(all))]
 		start, noise := d.seededNoise(batch)
 		d.begin(start)
-		// Not the run's context: a grid takes a moment, and a checkpoint follows it.
-		x, err := d.draw(context.Background(), batch, start, noise, func(sampler.State) error { return nil })
+		x, err := d.draw(ctx, batch, start, noise, func(sampler.State) error { return nil })
+		if ctx.Err() != nil {
+			return nil
+		}
 		if err != nil {
 			return err
 		}
