@@ -92,7 +92,7 @@ func ReadNPZFrom(r io.ReaderAt, size int64) (*File, error) {
 		if total, carry = bits.Add64(total, m.UncompressedSize64, 0); carry != 0 || total > limit {
 			return nil, fmt.Errorf("array %q: the archive of %d bytes claims to unpack to more than %d: refused as a decompression bomb", name, size, limit)
 		}
-		t, err := openMember(f.src, m)
+		t, err := openMember(f.src, m, size)
 		if err != nil {
 			return nil, fmt.Errorf("array %q: %w", name, err)
 		}
@@ -102,8 +102,8 @@ func ReadNPZFrom(r io.ReaderAt, size int64) (*File, error) {
 	return f, nil
 }
 
-// openMember reads the header of one array and holds the sizes in the archive against it.
-func openMember(src *source, m *zip.File) (*Tensor, error) {
+// openMember reads the header of one array and holds the sizes in the archive, of archiveSize bytes, against it.
+func openMember(src *source, m *zip.File, archiveSize int64) (*Tensor, error) {
 	if m.Flags&1 != 0 {
 		return nil, errors.New("is encrypted")
 	}
@@ -130,7 +130,7 @@ func openMember(src *source, m *zip.File) (*Tensor, error) {
 	if uint64(size)+uint64(h.length) != m.UncompressedSize64 {
 		return nil, fmt.Errorf("shape %v of %s takes %d bytes after a header of %d, but the archive holds %d", h.shape, h.dtype, size, h.length, m.UncompressedSize64)
 	}
-	t.data = member{src, m, h, size}
+	t.data = member{src, m, h, size, m.Method == zip.Store && size <= archiveSize}
 	return t, nil
 }
 
@@ -139,10 +139,11 @@ type member struct {
 	src  *source
 	file *zip.File
 	npyHeader
-	size int64
+	size  int64
+	plain bool // not compressed, and the archive is large enough to hold it
 }
 
-func (m member) trusted() bool { return false }
+func (m member) trusted() bool { return m.plain }
 
 func (m member) read(yield func([]byte) error) error {
 	m.src.mu.RLock()

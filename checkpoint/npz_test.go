@@ -297,6 +297,34 @@ func TestLyingNPZAllocates(t *testing.T) {
 	}
 }
 
+// TestStoredNPZAllocates holds the memory for an array that is not compressed to its size: a data set may be most of what a machine has.
+func TestStoredNPZAllocates(t *testing.T) {
+	const elements = 32 << 20
+	var file bytes.Buffer
+	z := checkpoint.NewNPZWriter(&file)
+	w, err := z.Create("a", checkpoint.U8, []int{elements})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write(make([]byte, elements)); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	f, err := checkpoint.ReadNPZFrom(bytes.NewReader(file.Bytes()), int64(file.Len()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	got, err := f.Tensors["a"].Uint8()
+	runtime.ReadMemStats(&after)
+	if n := after.TotalAlloc - before.TotalAlloc; err != nil || len(got) != elements || n > elements+16<<20 {
+		t.Errorf("error %v, %d of %d elements, %d bytes allocated", err, len(got), elements, n)
+	}
+}
+
 func TestNPZWriterSizes(t *testing.T) {
 	var b bytes.Buffer
 	z := checkpoint.NewNPZWriter(&b)

@@ -1,5 +1,5 @@
 // Package distill turns a diffusion model, the teacher, into a generator that makes a picture in one network evaluation, without
-// any data: score identity distillation, SiD (Zhou et al., ICML 2024, arXiv 2404.04057).
+// any data unless one wants to: score identity distillation, SiD (Zhou et al., ICML 2024, arXiv 2404.04057).
 //
 // # Vocabulary
 //
@@ -15,6 +15,15 @@
 //
 // with a and b at y + sigma·n. The gradient runs through y, and through both networks as functions of their input, but not
 // into their weights. [GeneratorSeed] has its three closed forms, so that nothing is differentiated twice.
+//
+// A generator that is not a copy of the teacher, such as a smaller network, learns to draw first: for Options.WarmImages pictures
+// it is shown what the teacher's probability flow draws from its noise ([Trainer.WarmUpdate]), while the fake network learns as always.
+//
+// With real pictures the fake network's encoder is a critic beside, that the generator learns to persuade (Options.Adversarial, [Critic]): SiDA
+// (Zhou et al. 2025, arXiv 2410.14919).
+//
+// Both learning rates may fall to 0 over the last part of a run, as in training; the decay may be added to a run that is on its way
+// (see [Resume]).
 //
 // Progress is counted in pictures that the generator was updated by (SiD's "kimg"), and so is the average's half-life. The average of
 // the generator's weights is the student.

@@ -16,6 +16,10 @@ type Draws struct {
 	Noise   *tensor.Tensor   // N×H×W×C unit noise of that level
 	Labels  []int            // class per picture; nil if there are none
 	Dropout []*rand.Rand     // one generator per picture, or nil: no dropout
+	Real    *tensor.Tensor   // N×H×W×C real pictures, whose classes Labels are; nil without an adversarial loss
+
+	// How the generator's and the real pictures are augmented before the fake network sees them, per picture; nil: not.
+	Augment, RealAugment []train.Augmentation
 }
 
 // slice returns pictures lo to hi−1 of d, sharing its memory.
@@ -32,6 +36,12 @@ func (d *Draws) slice(lo, hi int) *Draws {
 	if d.Labels != nil {
 		s.Labels = d.Labels[lo:hi]
 	}
+	if d.Real != nil {
+		s.Real = cut(d.Real)
+	}
+	if d.Augment != nil {
+		s.Augment, s.RealAugment = d.Augment[lo:hi], d.RealAugment[lo:hi]
+	}
 	if d.Dropout != nil {
 		s.Dropout = d.Dropout[lo:hi]
 	}
@@ -41,8 +51,10 @@ func (d *Draws) slice(lo, hi int) *Draws {
 // A source draws the random numbers of the updates of one network: those of picture k are a function of the seed and k.
 type source struct {
 	length, latent, sigma, noise, class, dropout train.Stream
+	augment, realAugment                         train.Stream
 
 	level   func(r *rand.Rand) float64 // one noise level
+	often   float64                    // probability of each augmentation; 0: none
 	classes []float64                  // cumulative shares of the classes, the last one 1; nil: no classes
 	latents []*tensor.Tensor           // of all evaluations of the student
 	draws   Draws
@@ -56,6 +68,7 @@ func newSource(o Options, who string, h, w, c int, classes []float64, level func
 	s := &source{
 		length: stream("evaluations"), latent: stream("latent"), sigma: stream("sigma"),
 		noise: stream("noise"), class: stream("class"), dropout: stream("dropout"),
+		augment: stream("augment"), realAugment: stream("real augment"),
 		level: level, classes: classes,
 		draws: Draws{Sigma: make([]float64, n), Noise: tensor.New(n, h, w, c)},
 	}
@@ -108,9 +121,37 @@ func (s *source) draw(first int64) *Draws {
 				d.Labels[i] = pick(s.classes, r.Float64())
 			}
 			s.dropout.Seek(s.pcgs[i], k)
+			if s.often > 0 {
+				s.augment.Seek(&g, k)
+				d.Augment[i] = train.DrawAugmentation(r, s.often)
+				s.realAugment.Seek(&g, k)
+				d.RealAugment[i] = train.DrawAugmentation(r, s.often)
+			}
 		}
 	})
 	return d
+}
+
+// augmenting makes the source draw augmentations, each with probability p.
+func (s *source) augmenting(p float64) {
+	if s.often = p; p > 0 {
+		n := len(s.draws.Sigma)
+		s.draws.Augment, s.draws.RealAugment = make([]train.Augmentation, n), make([]train.Augmentation, n)
+	}
+}
+
+// augmented distorts the pictures x in place and returns the network that is told so. Without augmentations both stay as they are.
+func augmented(net train.Network, x *tensor.Tensor, a []train.Augmentation) train.Network {
+	if a == nil {
+		return net
+	}
+	labels := tensor.New(len(a), train.AugmentLabels)
+	per, h, w, c := len(x.Data)/len(a), x.Shape[1], x.Shape[2], x.Shape[3]
+	for i := range a {
+		a[i].Apply(x.Data[i*per:(i+1)*per], h, w, c)
+		a[i].Labels(labels.Data[i*train.AugmentLabels:][:train.AugmentLabels])
+	}
+	return net.(train.Augmentable).WithAugment(labels)
 }
 
 // pick returns the first class whose cumulative share exceeds u in [0, 1).

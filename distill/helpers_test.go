@@ -8,14 +8,33 @@ import (
 	"diffuse/distill"
 	"diffuse/schedule"
 	"diffuse/tensor"
+	"diffuse/train"
 	"diffuse/unet"
 )
 
 // network makes a unet.Denoiser a train.Network, as a caller does.
-type network struct{ unet.Denoiser }
+type network struct {
+	unet.Denoiser
+	augment *tensor.Tensor
+}
+
+// WithAugment is train.Augmentable's.
+func (n network) WithAugment(labels *tensor.Tensor) train.Network {
+	n.augment = labels
+	return n
+}
 
 func (n network) Denoise(t *tensor.Tape, x *tensor.Tensor, sigma []float64, labels []int, dropout []*rand.Rand) *tensor.Tensor {
-	return n.Denoiser.Denoise(t, x, sigma, unet.Inputs{Labels: labels, Dropout: dropout})
+	return n.Denoiser.Denoise(t, x, sigma, unet.Inputs{Labels: labels, Dropout: dropout, Augment: n.augment})
+}
+
+func (n network) Encode(t *tensor.Tape, x *tensor.Tensor, sigma []float64, labels []int, dropout []*rand.Rand) *tensor.Tensor {
+	return n.Denoiser.Denoise(t, x, sigma, unet.Inputs{Labels: labels, Dropout: dropout, Augment: n.augment, EncoderOnly: true})
+}
+
+func (n network) DenoiseEncode(t *tensor.Tape, x *tensor.Tensor, sigma []float64, labels []int, dropout []*rand.Rand) (y, features *tensor.Tensor) {
+	y = n.Denoiser.Denoise(t, x, sigma, unet.Inputs{Labels: labels, Dropout: dropout, Augment: n.augment, OnEncoded: func(h *tensor.Tensor) { features = h }})
+	return y, features
 }
 
 func (n network) clone() network {
@@ -29,13 +48,13 @@ func build(t testing.TB, c unet.Config) network {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return network{unet.Denoiser{Net: n, Precond: schedule.EDM(0.5)}}
+	return network{Denoiser: unet.Denoiser{Net: n, Precond: schedule.EDM(0.5)}}
 }
 
 // tiny returns a small network with two levels, attention, classes and dropout.
 func tiny(t testing.TB) network {
 	c := unet.DefaultConfig("song")
-	c.Resolution, c.InChannels, c.OutChannels, c.LabelDim = 8, 1, 1, 4
+	c.Resolution, c.InChannels, c.OutChannels, c.LabelDim, c.AugmentDim = 8, 1, 1, 4, train.AugmentLabels
 	c.ModelChannels, c.ChannelMult, c.NumBlocks, c.AttnResolutions, c.Dropout = 8, []int{1, 1}, 1, []int{4}, 0.1
 	return build(t, c)
 }

@@ -44,6 +44,38 @@ func (n gaussian) Params() iter.Seq2[string, *tensor.Tensor] {
 	return func(yield func(string, *tensor.Tensor) bool) { yield("weights", n.weights) }
 }
 
+// TestWarmUp: in one dimension the warm-up leads to a generator that makes of any noise what the teacher's flow makes of it, m + s·(sigma_max·z − m)/√(s² + sigma_max²) for
+// the Gaussian of mean m and deviation s.
+func TestWarmUp(t *testing.T) {
+	o := distill.DefaultOptions()
+	o.Batch, o.WarmImages, o.WarmSteps, o.WarmLR, o.Beta2 = 64, 64*1500, 60, 1e-2, 0.99
+	o.EMAHalfLife = 50 * int64(o.Batch)
+	const m, s = 0.5, 0.6
+	net := func() gaussian { return newGaussian(-0.3, 1.5) }
+	tr, err := distill.NewTrainer(o, distill.Networks{
+		Teacher: newGaussian(m, s), Fake: newGaussian(m, s), Generator: net(), EMA: net(), Height: 1, Width: 1, Channels: 1,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for tr.Images < o.WarmImages {
+		if _, err := tr.Step(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if tr.Generator.Steps != 0 {
+		t.Errorf("after the warm-up Adam has done %d steps, want a fresh start", tr.Generator.Steps)
+	}
+	for _, z := range []float64{-2, 0, 0.5, 2} {
+		x := tensor.From([]float32{float32(o.SigmaInit * z)}, 1, 1, 1, 1)
+		got := float64(tr.Nets.EMA.Denoise(nil, x, []float64{o.SigmaInit}, nil, nil).Data[0])
+		want := m + s*(o.SigmaMax*z-m)/math.Hypot(s, o.SigmaMax)
+		if !(math.Abs(got-want) <= 0.01) { // the solver is within 0.005 of the flow, the rest is Adam's noise
+			t.Errorf("the picture of noise %g is %.4f, the teacher's %.4f", z, got, want)
+		}
+	}
+}
+
 // TestLinear: in one dimension the generator's pictures come to have the teacher's mean and deviation. The generator is linear, y = c·x + (1−c)·m
 // with c = v/(v + sigma_init²): its pictures have mean (1−c)·m and deviation c·sigma_init, so that any mean and any deviation
 // below sigma_init can be reached.

@@ -40,11 +40,7 @@ func GeneratorSeed(dTeacher, dFake, dGenerated []float32, loss []float64, genera
 			dropped++
 			continue
 		}
-		var distance float64
-		for j, v := range y {
-			distance += math.Abs(float64(v) - float64(a[j]))
-		}
-		w := max(distance/float64(per), weightFloor)
+		w := pictureWeight(y, a)
 		s := scale / w
 		var sum float64
 		for j := range y {
@@ -57,6 +53,15 @@ func GeneratorSeed(dTeacher, dFake, dGenerated []float32, loss []float64, genera
 		loss[i] = sum / w
 	}
 	return dropped
+}
+
+// pictureWeight is w of one picture.
+func pictureWeight(y, a []float32) float64 {
+	var distance float64
+	for j, v := range y {
+		distance += math.Abs(float64(v) - float64(a[j]))
+	}
+	return max(distance/float64(len(y)), weightFloor)
 }
 
 // finite reports whether all values are: a sum of their zero multiples is 0 only then.

@@ -85,13 +85,23 @@ func (p prediction) seed(tape *tensor.Tape, dy []float32) {
 func (t *Trainer) fakePass(u int, d *Draws, loss []float64) (dropped int) {
 	o := t.Options
 	y := t.generate(t.Nets.Generator, nil, d, nil)
+	fake := augmented(t.Nets.Fake, y, d.Augment)
 	x := noisy(y, d)
 	tape := tensor.NewTape(t.Fake.Weights...)
 	defer tape.Free()
-	p := predict(t.Nets.Fake, tape, x, d, d.Dropout, o.FakeTrainGuidance)
+	p := predict(fake, tape, x, d, d.Dropout, o.FakeTrainGuidance)
 	seed := make([]float32, len(p.value))
 	train.EDMLoss(seed, loss, p.value, y.Data, d.Sigma, o.SigmaData, o.FakeLossScale/float64(o.Batch))
 	tensor.Recycle(nil, y)
+	dropped = dropBad(seed, loss)
+	p.seed(tape, seed)
+	tape.Backward()
+	t.collect(tape, t.Fake, t.parts[0][u])
+	return dropped
+}
+
+// dropBad leaves out pictures whose loss is not finite: their loss and seeds become 0. It returns how many there were.
+func dropBad(seed []float32, loss []float64) (dropped int) {
 	per := len(seed) / len(loss)
 	for i, l := range loss {
 		if math.IsNaN(l) || math.IsInf(l, 0) {
@@ -100,9 +110,6 @@ func (t *Trainer) fakePass(u int, d *Draws, loss []float64) (dropped int) {
 			dropped++
 		}
 	}
-	p.seed(tape, seed)
-	tape.Backward()
-	t.collect(tape, t.Fake, t.parts[0][u])
 	return dropped
 }
 
@@ -117,11 +124,18 @@ func (t *Trainer) generatorPass(u int, d *Draws, loss []float64) (dropped int) {
 	inputs := tensor.NewTape(x)
 	defer inputs.Free()
 	a := predict(t.Nets.Teacher, inputs, x, d, nil, o.TeacherGuidance)
-	b := predict(t.Nets.Fake, inputs, x, d, nil, o.FakeGuidance)
+	b, features := t.judge(inputs, x, d)
 	size := len(y.Data)
 	seeds := make([]float32, 3*size)
 	da, db, dy := seeds[:size], seeds[size:2*size], seeds[2*size:]
-	dropped = GeneratorSeed(da, db, dy, loss, y.Data, a.value, b.value, o.Alpha, o.LossScale/float64(o.Batch))
+	share := 1.0
+	if features != nil {
+		share = 0.5
+	}
+	dropped = GeneratorSeed(da, db, dy, loss, y.Data, a.value, b.value, o.Alpha, share*o.LossScale/float64(o.Batch))
+	if features != nil {
+		t.persuade(u, inputs, features, y.Data, a.value, all(len(loss), y.Data, a.value, b.value, features.Data))
+	}
 	a.seed(inputs, da)
 	b.seed(inputs, db)
 	inputs.Backward()
@@ -130,6 +144,15 @@ func (t *Trainer) generatorPass(u int, d *Draws, loss []float64) (dropped int) {
 	tape.Backward()
 	t.collect(tape, t.Generator, t.parts[1][u])
 	return dropped
+}
+
+// judge is what the fake network says of pictures of the generator: its estimates and, while there is an adversarial loss, the features that it judges by.
+func (t *Trainer) judge(tape *tensor.Tape, x *tensor.Tensor, d *Draws) (p prediction, features *tensor.Tensor) {
+	if !t.adversarial() {
+		return predict(t.Nets.Fake, tape, x, d, nil, t.Options.FakeGuidance), nil
+	}
+	y, features := t.Nets.Fake.(Critic).DenoiseEncode(tape, x, d.Sigma, d.Labels, nil)
+	return prediction{y.Data, []*tensor.Tensor{y}, []float32{1}}, features
 }
 
 // collect copies the gradients of p's weights off the tape.

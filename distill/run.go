@@ -1,13 +1,10 @@
 package distill
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
-	"os"
 	"path/filepath"
 	"strconv"
 
@@ -31,7 +28,10 @@ type Job struct {
 	EvaluateTicks int
 	Evaluation    any // how Evaluate measures, for options.json; must turn into JSON
 
-	TensorBoard bool // write a file for TensorBoard, too
+	TensorBoard bool // write a file for TensorBoard, too; a run that has one goes on with it anyway
+
+	// AllowChange, if it is not nil, is asked for each field of options.json in which the job differs from the run that it resumes: see train.Job.
+	AllowChange func(field string) bool
 
 	// Best saves the student of the lowest distance so far, which has just been measured.
 	Best func(train.Tick) error
@@ -45,11 +45,13 @@ type Measured struct {
 
 // Stats is one line of stats.jsonl: what happened in one tick.
 type Stats struct {
-	Tick         int64   `json:"tick"`           // counted from 1
-	Images       int64   `json:"nimg"`           // pictures that the generator was updated by since the run began
-	Steps        int64   `json:"steps"`          // updates of the generator since the run began
-	FakeLoss     float64 `json:"loss_fake"`      // means over the tick
-	Loss         float64 `json:"loss_generator"` //
+	Tick         int64   `json:"tick"`                       // counted from 1
+	Images       int64   `json:"nimg"`                       // pictures that the generator was updated by since the run began
+	Steps        int64   `json:"steps"`                      // updates of the generator since the run began, or since its warm-up
+	FakeLoss     float64 `json:"loss_fake"`                  // means over the tick
+	Loss         float64 `json:"loss_generator"`             //
+	CriticLoss   float64 `json:"loss_critic,omitempty"`      // with an adversarial loss: of the fake network as a critic
+	Persuasion   float64 `json:"loss_adversarial,omitempty"` // and of the generator before it
 	FakeGradNorm float64 `json:"grad_norm_fake"`
 	GradNorm     float64 `json:"grad_norm_generator"`
 	FakeLR       float64 `json:"lr_fake"` // of the last step
@@ -65,6 +67,9 @@ func (s Stats) String() string {
 	if s.Dropped > 0 || s.Cleaned > 0 {
 		left = fmt.Sprintf("  %d pictures dropped, %d gradient values replaced", s.Dropped, s.Cleaned)
 	}
+	if s.CriticLoss > 0 {
+		left += fmt.Sprintf("  critic %.4g  adversarial %.4g", s.CriticLoss, s.Persuasion)
+	}
 	return fmt.Sprintf("tick %d  fake %.5g  generator %.5g  gradients %.4g %.4g  lr %.4g%s  %v",
 		s.Tick, s.FakeLoss, s.Loss, s.FakeGradNorm, s.GradNorm, s.LR, left, s.Lap)
 }
@@ -73,6 +78,7 @@ func (s Stats) String() string {
 func (s Stats) Scalars() []train.Scalar {
 	return []train.Scalar{
 		{Name: "distill/loss_fake", Value: s.FakeLoss}, {Name: "distill/loss_generator", Value: s.Loss},
+		{Name: "distill/loss_critic", Value: s.CriticLoss}, {Name: "distill/loss_adversarial", Value: s.Persuasion},
 		{Name: "distill/grad_norm_fake", Value: s.FakeGradNorm}, {Name: "distill/grad_norm_generator", Value: s.GradNorm},
 		{Name: "distill/lr_generator", Value: s.LR}, {Name: "distill/dropped", Value: float64(s.Dropped)},
 		{Name: "speed/images_per_sec", Value: s.Rate},
@@ -81,7 +87,6 @@ func (s Stats) Scalars() []train.Scalar {
 
 // The files of a run folder that are not those of every loop.
 const (
-	optionsFile   = "options.json"
 	bestStateFile = "best-state.safetensors"
 )
 
@@ -99,15 +104,20 @@ type Run struct {
 type sums struct {
 	steps, pictures, dropped, cleaned float64
 	fakeLoss, loss, fakeGrad, grad    float64
+	critic, adversarial               float64
 	last                              StepResult
 }
 
 // fields names the numbers of s for the checkpoint.
-func (s *sums) fields() map[string]*float64 {
-	return map[string]*float64{
+func (s *sums) fields(adversarial bool) map[string]*float64 {
+	f := map[string]*float64{
 		"tick.updates": &s.steps, "tick.pictures": &s.pictures, "tick.dropped": &s.dropped, "tick.cleaned": &s.cleaned,
 		"tick.fake_loss": &s.fakeLoss, "tick.loss": &s.loss, "tick.fake_grad_norm": &s.fakeGrad, "tick.grad_norm": &s.grad,
 	}
+	if adversarial {
+		f["tick.critic_loss"], f["tick.adversarial_loss"] = &s.critic, &s.adversarial
+	}
+	return f
 }
 
 // best is what the evaluations have found so far; it is part of the checkpoint.
@@ -120,7 +130,8 @@ type best struct {
 func Start(dir string, job Job) (*Run, error) { return begin(dir, job, false) }
 
 // Resume goes on with the distillation in folder dir from its last checkpoint, to the bytes of a run that was never stopped. The job must be the one the
-// run was started with, except for Duration and how it is measured; an error names the options that differ. Close the Run.
+// run was started with, except for how it is measured and, where no step so far depended on them, Duration and the decay of the rates; an error names
+// the options that differ (*train.Changed), but for those that Job.AllowChange takes. Close the Run.
 func Resume(dir string, job Job) (*Run, error) { return begin(dir, job, true) }
 
 func begin(dir string, job Job, resume bool) (*Run, error) {
@@ -151,13 +162,21 @@ func begin(dir string, job Job, resume bool) (*Run, error) {
 	if err != nil {
 		return nil, fmt.Errorf("resuming: %w", err)
 	}
-	r.Loop, err = train.ResumeLoop(dir, (*task)(r), pace, hooks, func(int64) error {
-		if err := was.compatible(now); err != nil {
+	var changes []train.Change
+	r.Loop, err = train.ResumeLoop(dir, (*task)(r), pace, hooks, func(images int64) (err error) {
+		if changes, err = was.changes(now, images, job.AllowChange); err != nil {
 			return err
 		}
 		return now.write(dir)
 	})
-	return r, err
+	if err != nil || len(changes) == 0 {
+		return r, err
+	}
+	if err := r.Say("with other options from here on: %s", train.List(changes)); err != nil {
+		r.Close()
+		return nil, err
+	}
+	return r, nil
 }
 
 // task is a Run as its Loop sees it.
@@ -181,6 +200,8 @@ func (r *task) Step() (float64, error) {
 	t.loss += s.Loss
 	t.fakeGrad += s.FakeGradNorm
 	t.grad += s.GradNorm
+	t.critic += s.CriticLoss
+	t.adversarial += s.AdversarialLoss
 	return s.FakeLoss, nil
 }
 
@@ -206,6 +227,7 @@ func (r *task) Line(tick int64, l train.Lap) (train.Statistics, error) {
 	line := Stats{
 		Tick: tick, Images: r.Trainer.Images, Steps: r.Generator.Steps,
 		FakeLoss: s.fakeLoss / s.steps, Loss: s.loss / s.steps, FakeGradNorm: s.fakeGrad / s.steps, GradNorm: s.grad / s.steps,
+		CriticLoss: s.critic / s.steps, Persuasion: s.adversarial / s.steps,
 		FakeLR: s.last.FakeLR, LR: s.last.LR, EMABeta: s.last.EMABeta,
 		Dropped: int64(s.dropped), Cleaned: int64(s.cleaned), Lap: l,
 	}
@@ -214,7 +236,7 @@ func (r *task) Line(tick int64, l train.Lap) (train.Statistics, error) {
 }
 
 func (r *task) State(f *checkpoint.File) error {
-	for key, v := range r.sums.fields() {
+	for key, v := range r.sums.fields(r.Trainer.Options.Adversarial) {
 		f.Meta[key] = exact(*v)
 	}
 	f.Meta["best.distance"], f.Meta["best.images"] = exact(r.best.distance), strconv.FormatInt(r.best.images, 10)
@@ -225,7 +247,7 @@ func (r *task) SetState(f *checkpoint.File) error {
 	var s sums
 	var b best
 	var errs []error
-	for key, v := range s.fields() {
+	for key, v := range s.fields(r.Trainer.Options.Adversarial) {
 		var err error
 		if *v, err = number(f.Meta, key); err != nil {
 			errs = append(errs, err)
@@ -299,77 +321,9 @@ func (r *Run) restore(path string) error {
 	if err := r.Trainer.SetState(f); err != nil {
 		return err
 	}
+	if w := r.Trainer.Options.WarmImages; r.Trainer.Images < w && images >= w {
+		r.Generator.Forget() // as at the end of the warm-up
+	}
 	r.Trainer.Images, r.Rate = images, rate/2
-	return nil
-}
-
-// A record is the content of options.json.
-type record struct {
-	Kind       string          `json:"kind"` // "distillation"
-	Options    Options         `json:"options"`
-	Setup      json.RawMessage `json:"setup"`
-	Evaluation json.RawMessage `json:"evaluation,omitempty"`
-}
-
-const recordKind = "distillation"
-
-func newRecord(job Job) (record, error) {
-	r := record{Kind: recordKind, Options: job.Options}
-	var err error
-	if r.Setup, err = json.Marshal(job.Setup); err != nil {
-		return r, fmt.Errorf("the run's setup as JSON: %w", err)
-	}
-	if job.Evaluation != nil {
-		if r.Evaluation, err = json.Marshal(job.Evaluation); err != nil {
-			return r, fmt.Errorf("the run's evaluation as JSON: %w", err)
-		}
-	}
-	return r, nil
-}
-
-func (r record) write(dir string) error { return train.WriteOptions(dir, r) }
-
-// ReadOptions returns the options, setup and evaluation (the JSON forms of Job's) of the distillation in folder dir. The error wraps fs.ErrNotExist where dir is
-// not the folder of a run.
-func ReadOptions(dir string) (o Options, setup, evaluation json.RawMessage, err error) {
-	r, err := readRecord(dir)
-	return r.Options, r.Setup, r.Evaluation, err
-}
-
-func readRecord(dir string) (record, error) {
-	path := filepath.Join(dir, optionsFile)
-	text, err := os.ReadFile(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return record{}, fmt.Errorf("%s is not the folder of a distillation: %w", dir, err)
-	}
-	if err != nil {
-		return record{}, err
-	}
-	var kind struct{ Kind string }
-	if json.Unmarshal(text, &kind) == nil && kind.Kind != recordKind {
-		return record{}, fmt.Errorf("%s is the folder of another kind of run", dir)
-	}
-	r := record{Options: DefaultOptions()}
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&r); err != nil {
-		return record{}, fmt.Errorf("reading %s: %w", path, err)
-	}
-	if err := r.Options.Validate(); err != nil {
-		return record{}, fmt.Errorf("reading %s: %w", path, err)
-	}
-	return r, nil
-}
-
-// compatible reports how now differs from the record r of a run that is to go on.
-func (r record) compatible(now record) error {
-	r.Options.Duration, r.Evaluation = now.Options.Duration, now.Evaluation
-	d, err := train.Differences(r, now)
-	if err != nil {
-		return err
-	}
-	if len(d) > 0 {
-		return &train.Changed{Changes: d}
-	}
 	return nil
 }

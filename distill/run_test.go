@@ -3,6 +3,7 @@ package distill_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"math"
 	"os"
@@ -66,6 +67,9 @@ func TestResume(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			o := options()
 			o.FakeUpdates, o.Steps = 2, 2
+			if distance == nil { // a student of one evaluation can have a warm-up
+				o.Steps, o.WarmImages, o.WarmSteps, o.FakeAugment = 1, 24, 2, 0.5
+			}
 			whole := filepath.Join(t.TempDir(), "run")
 			if err := finish(t, distill.Start, whole, job(t, o, distance), 0); err != nil {
 				t.Fatal(err)
@@ -121,6 +125,23 @@ func TestCollapse(t *testing.T) {
 	same(t, "the generator", values(r.Nets.Generator.(network)), values(again.Nets.Generator.(network)))
 }
 
+// TestCollapseAfterWarmUp: a state from the warm-up that is taken back leaves Adam's moments there.
+func TestCollapseAfterWarmUp(t *testing.T) {
+	o := options()
+	o.Duration, o.WarmImages, o.WarmSteps = 32, 24, 2
+	r, err := distill.Start(filepath.Join(t.TempDir(), "run"), job(t, o, func(images int64) float64 { return float64(images) * float64(images) }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if err := r.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if r.Rate != 0.5 || r.Generator.Steps != 0 || r.Fake.Steps != 2 {
+		t.Errorf("after the collapse the rate is %v, Adam has done %d steps of the generator and %d of the fake network, want 0.5, 0 and 2", r.Rate, r.Generator.Steps, r.Fake.Steps)
+	}
+}
+
 // TestIndependence: the number of processors does not change a run, and the teacher is only read.
 func TestIndependence(t *testing.T) {
 	o := options()
@@ -154,6 +175,64 @@ func TestBadPictures(t *testing.T) {
 	var bad *train.NonFinite
 	if err := finish(t, distill.Start, dir, j, 0); !errors.As(err, &bad) {
 		t.Errorf("a teacher with NaN: %v", err)
+	}
+}
+
+// TestCoolDown: a run at constant rates may be brought to an end by a decay that begins after its last step, and is then the run that was meant to
+// decay from the start; a decay that should have begun before is refused.
+func TestCoolDown(t *testing.T) {
+	dir, o := filepath.Join(t.TempDir(), "run"), options()
+	o.Duration = 2 * o.Tick
+	if err := finish(t, distill.Start, dir, job(t, o, nil), 0); err != nil {
+		t.Fatal(err)
+	}
+	o.Duration, o.LRDecay, o.LRDecayFraction = 4*o.Tick, train.DecayCosine, 0.5
+	late := o
+	late.LRDecayFraction = 0.75
+	if _, err := distill.Resume(dir, job(t, late, nil)); err == nil || !strings.Contains(err.Error(), "lr_decay was") {
+		t.Errorf("a decay from before the checkpoint: %v", err)
+	}
+	if err := finish(t, distill.Resume, dir, job(t, o, nil), 0); err != nil {
+		t.Fatal(err)
+	}
+	whole := filepath.Join(t.TempDir(), "run")
+	if err := finish(t, distill.Start, whole, job(t, o, nil), 0); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(read(t, dir, "checkpoint.safetensors"), read(t, whole, "checkpoint.safetensors")) {
+		t.Error("the checkpoint of the cooled run differs from that of one that was meant to decay")
+	}
+	var last distill.Stats
+	lines := bytes.Split(bytes.TrimSpace(read(t, whole, "stats.jsonl")), []byte("\n"))
+	if err := json.Unmarshal(lines[len(lines)-1], &last); err != nil {
+		t.Fatal(err)
+	}
+	share := (1 + math.Cos(math.Pi*24/32)) / 2 // the last step begins after 24 of 32 pictures of the decay
+	near(t, "the generator's last rate", last.LR, share*o.LR, 1e-12)
+	near(t, "the fake network's last rate", last.FakeLR, share*o.FakeLR, 1e-12)
+}
+
+// TestAllowChange: with leave, a run goes on with other rates, writes that down, and stays resumable.
+func TestAllowChange(t *testing.T) {
+	dir, o := filepath.Join(t.TempDir(), "run"), options()
+	if err := finish(t, distill.Start, dir, job(t, o, nil), 3); err == nil {
+		t.Fatal("the run was not stopped")
+	}
+	o.LR, o.LRDecay, o.LRDecayFraction = o.LR/2, train.DecayLinear, 1
+	j := job(t, o, nil)
+	j.AllowChange = func(field string) bool { return field != "options.lr" }
+	if _, err := distill.Resume(dir, j); err == nil || strings.Contains(err.Error(), "decay") || !strings.Contains(err.Error(), "lr was 0.001, is 0.0005") {
+		t.Errorf("without leave for the rate: %v", err)
+	}
+	j.AllowChange = func(field string) bool { return strings.HasPrefix(field, "options.lr") }
+	if err := finish(t, distill.Resume, dir, j, 1); err == nil {
+		t.Fatal("the run was not stopped again")
+	}
+	if log := string(read(t, dir, "log.txt")); !strings.Contains(log, "with other options from here on: lr was 0.001, is 0.0005; lr_decay was") {
+		t.Errorf("the log does not tell of the change:\n%s", log)
+	}
+	if err := finish(t, distill.Resume, dir, job(t, o, nil), 0); err != nil {
+		t.Error(err)
 	}
 }
 

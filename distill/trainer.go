@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"diffuse/dataset"
 	"diffuse/internal/kernel"
 	"diffuse/train"
 )
@@ -17,6 +18,9 @@ type Networks struct {
 	EMA       train.Network // the student; becomes a copy of Generator, and then its average
 
 	Height, Width, Channels int
+
+	// Data are the real pictures of Options.Adversarial, of the networks' size and classes; nil without.
+	Data dataset.Dataset
 
 	// Classes are the shares of the classes that pictures are made of, in any unit; nil: without classes.
 	Classes []float64
@@ -33,9 +37,11 @@ type Trainer struct {
 
 	levels      []float64 // that the student's evaluations start from
 	fakes, gens *source
-	loss        []float64 // per picture of the batch
-	dropped     []int     // per microbatch
-	parts       [2][]grad // of the fake network and the generator, per microbatch
+	loader      *train.Loader // of the real pictures; nil without an adversarial loss
+	loss        []float64     // per picture of the batch
+	judged      []float64     // the critic's part of the loss, per microbatch
+	dropped     []int         // per microbatch
+	parts       [2][]grad     // of the fake network and the generator, per microbatch
 }
 
 // A grad holds the gradients of all weights of a network.
@@ -44,6 +50,8 @@ type grad = [][]float32
 // StepResult tells what one step did. Losses are per number of a picture, averaged over the batch.
 type StepResult struct {
 	FakeLoss, Loss         float64 // of the fake network (mean over its updates) and of the generator
+	CriticLoss             float64 // of the fake network as a critic, in its own scale, per picture
+	AdversarialLoss        float64 // and what the critic adds to the generator's
 	FakeGradNorm, GradNorm float64 // L2 norms of the whole gradients
 	FakeLR, LR             float64 // rates used
 	EMABeta                float64 // share of the old average kept
@@ -77,9 +85,18 @@ func NewTrainer(o Options, n Networks) (*Trainer, error) {
 		return nil, fmt.Errorf("the generator: %w", err)
 	}
 	t.fakes = newSource(o, "fake", n.Height, n.Width, n.Channels, classes, o.fakeLevel)
+	t.fakes.augmenting(o.FakeAugment)
+	if _, ok := n.Fake.(train.Augmentable); o.FakeAugment > 0 && !ok {
+		return nil, fmt.Errorf("fake_augment is %g, but the fake network takes no augmentation labels", o.FakeAugment)
+	}
 	t.gens = newSource(o, "generator", n.Height, n.Width, n.Channels, classes, o.generatorLevel)
 	passes := (o.Batch-1)/o.microbatch() + 1
-	t.dropped = make([]int, passes)
+	t.dropped, t.judged = make([]int, passes), make([]float64, passes)
+	if o.Adversarial {
+		if t.loader, err = o.newLoader(n); err != nil {
+			return nil, err
+		}
+	}
 	for i, p := range []*train.Optimizer{t.Fake, t.Generator} {
 		for range passes {
 			var g grad
@@ -118,53 +135,96 @@ func cumulative(shares []float64) ([]float64, error) {
 // Step updates the fake network, then the generator. After an error the weights may be those between two updates: go on from a checkpoint.
 func (t *Trainer) Step() (StepResult, error) {
 	o := t.Options
-	rate := t.Rate
-	if t.Images < o.LRRampup {
-		rate *= float64(t.Images) / float64(o.LRRampup)
-	}
+	rate := t.Rate * o.rates().LearningRate(t.Images)
 	r := StepResult{FakeLR: rate * o.FakeLR, LR: rate * o.LR, EMABeta: train.EMABeta(o.Batch, o.EMAHalfLife, o.EMARampup, t.Images)}
 	for i := range o.FakeUpdates {
 		first := t.Images*int64(o.FakeUpdates) + int64(i*o.Batch)
-		if err := t.FakeUpdate(t.fakes.draw(first), &r); err != nil {
+		d := t.fakes.draw(first)
+		if t.loader != nil {
+			b, err := t.loader.Load(first, o.Batch)
+			if err != nil {
+				return r, err
+			}
+			d.Real = b.Clean
+			if d.Labels != nil {
+				copy(d.Labels, b.Labels)
+			}
+		}
+		if err := t.FakeUpdate(d, &r); err != nil {
 			return r, err
 		}
 	}
 	r.FakeLoss /= float64(o.FakeUpdates)
-	if err := t.GeneratorUpdate(t.gens.draw(t.Images), &r); err != nil {
+	r.CriticLoss /= float64(o.FakeUpdates)
+	warm, update := t.Images < o.WarmImages, t.GeneratorUpdate
+	switch {
+	case warm:
+		r.LR = rate * o.WarmLR
+		update = t.WarmUpdate
+	case o.Adversarial && t.Images < o.AdversarialHold: // the critic learns first
+		update = func(*Draws, *StepResult) error { return nil }
+	}
+	if err := update(t.gens.draw(t.Images), &r); err != nil {
 		return r, err
 	}
 	t.Images += int64(o.Batch)
+	if warm && t.Images >= o.WarmImages {
+		t.Generator.Forget() // moments of another loss, on another scale
+	}
 	return r, nil
 }
 
 // FakeUpdate makes one step of Adam on the fake network with rate r.FakeLR, on pictures of the generator as it stands, and adds to r
 // what it did. The draws are for Options.Batch pictures.
 func (t *Trainer) FakeUpdate(d *Draws, r *StepResult) error {
-	t.passes(d, t.fakePass)
-	loss, err := t.finish(t.Fake, t.parts[0], r, &r.FakeGradNorm)
-	if err != nil {
-		return err
+	if d.Real == nil {
+		return t.update(t.Fake, t.parts[0], d, t.fakePass, r.FakeLR, 0, r, &r.FakeLoss, &r.FakeGradNorm)
 	}
-	r.FakeLoss += loss
-	t.Fake.Step(t.parts[0][0], r.FakeLR, 1, 0)
-	return nil
+	err := t.update(t.Fake, t.parts[0], d, t.criticPass, r.FakeLR, 0, r, &r.FakeLoss, &r.FakeGradNorm)
+	r.CriticLoss += t.judgement()
+	return err
 }
 
 // GeneratorUpdate makes one step of Adam on the generator with rate r.LR and of its average with r.EMABeta, and adds to r what it did. The
 // draws are for Options.Batch pictures.
 func (t *Trainer) GeneratorUpdate(d *Draws, r *StepResult) error {
-	t.passes(d, t.generatorPass)
-	loss, err := t.finish(t.Generator, t.parts[1], r, &r.GradNorm)
+	err := t.update(t.Generator, t.parts[1], d, t.generatorPass, r.LR, r.EMABeta, r, &r.Loss, &r.GradNorm)
+	if t.adversarial() {
+		r.AdversarialLoss += t.judgement()
+	}
+	return err
+}
+
+// adversarial tells whether the generator's loss has its adversarial part.
+func (t *Trainer) adversarial() bool {
+	return t.Options.Adversarial && t.Images >= t.Options.AdversarialStart
+}
+
+// judgement sums up the critic's part of the losses.
+func (t *Trainer) judgement() (sum float64) {
+	for _, l := range t.judged {
+		sum += l
+	}
+	return sum
+}
+
+// A pass computes the loss of the pictures of microbatch u and leaves the gradients of their sum in part u of a network. Pictures that it leaves out are counted.
+type pass func(u int, d *Draws, loss []float64) (dropped int)
+
+// update makes one step of Adam on p by the gradients that pass leaves in parts, and adds to r, loss and norm what it did.
+func (t *Trainer) update(p *train.Optimizer, parts []grad, d *Draws, pass pass, lr, emaBeta float64, r *StepResult, loss, norm *float64) error {
+	t.passes(d, pass)
+	l, err := t.finish(p, parts, r, norm)
 	if err != nil {
 		return err
 	}
-	r.Loss += loss
-	t.Generator.Step(t.parts[1][0], r.LR, 1, r.EMABeta)
+	*loss += l
+	p.Step(parts[0], lr, 1, emaBeta)
 	return nil
 }
 
 // passes cuts d into microbatches and calls pass for each, every one on a processor of its own.
-func (t *Trainer) passes(d *Draws, pass func(u int, d *Draws, loss []float64) (dropped int)) {
+func (t *Trainer) passes(d *Draws, pass pass) {
 	m := t.Options.microbatch()
 	kernel.For(len(t.dropped), 1, func(u0, u1 int) {
 		for u := u0; u < u1; u++ {
@@ -193,6 +253,9 @@ func (t *Trainer) finish(p *train.Optimizer, parts []grad, r *StepResult, norm *
 	if bad >= 0 {
 		r.Cleaned += clean(parts[0])
 		n, _ = p.Norm(parts[0])
+	}
+	if p == t.Fake && t.Options.Adversarial && t.Options.FakeClip > 0 {
+		clip(parts[0], t.Options.FakeClip)
 	}
 	*norm = n
 	return loss / float64(t.Options.Batch*t.Nets.Height*t.Nets.Width*t.Nets.Channels), nil

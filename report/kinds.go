@@ -31,6 +31,8 @@ var statKinds = []kind{
 	{name: "loss", title: "Training loss", group: groupLoss, log: true, better: -1},
 	{name: "loss_fake", title: "Loss of the fake network", group: groupLoss, log: true, better: -1},
 	{name: "loss_generator", title: "Loss of the generator", group: groupLoss},
+	{name: "loss_critic", title: "Loss of the critic", group: groupLoss},
+	{name: "loss_adversarial", title: "Adversarial loss of the generator", group: groupLoss},
 	{name: "lr", title: "Learning rate", group: groupOptimizer},
 	{name: "lr_fake", title: "Learning rate of the fake network", group: groupOptimizer},
 	{name: "lr_generator", title: "Learning rate of the generator", group: groupOptimizer},

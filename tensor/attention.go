@@ -13,8 +13,9 @@ import (
 // query, key and value. The result is N×H×W×C: softmax(q·kᵀ/√d)·v per head.
 // The softmax, as long as the square of the number of pixels, is never whole in
 // memory; for the backward pass it is computed again, or kept where it is no
-// longer than qkv.
-func Attention(t *Tape, qkv *Tensor, heads int) *Tensor {
+// longer than qkv. Both products are those of precision, where the CPU has
+// kernels for it, else of float32.
+func Attention(t *Tape, qkv *Tensor, heads int, precision Precision) *Tensor {
 	n, h, w, c3 := qkv.image("Attention")
 	if heads < 1 || c3%(3*heads) != 0 {
 		panic(fmt.Sprintf("tensor.Attention: qkv %v for %d heads", qkv.Shape, heads))
@@ -41,7 +42,7 @@ func Attention(t *Tape, qkv *Tensor, heads int) *Tensor {
 		for u := u0; u < u1; u++ {
 			i, head := u/heads, u%heads
 			split(q, k, v, qkv.Data[i*p*c3+head*3*d:], p, d, c3)
-			kernel.AttentionForward(y.Data[i*p*c+head*d:], c, part(u), q, k, v, p, d, scale)
+			kernel.AttentionForward(y.Data[i*p*c+head*d:], c, part(u), q, k, v, p, d, scale, precision)
 		}
 	})
 	t.Record(y, func(dy []float32) {
@@ -54,7 +55,7 @@ func Attention(t *Tape, qkv *Tensor, heads int) *Tensor {
 			for u := u0; u < u1; u++ {
 				i, head := u/heads, u%heads
 				split(q, k, v, qkv.Data[i*p*c3+head*3*d:], p, d, c3)
-				kernel.AttentionBackward(dq, dk, dv, dy[i*p*c+head*d:], c, part(u), q, k, v, p, d, scale)
+				kernel.AttentionBackward(dq, dk, dv, dy[i*p*c+head*d:], c, part(u), q, k, v, p, d, scale, precision)
 				mergeAdd(dqkv[i*p*c3+head*3*d:], dq, dk, dv, p, d, c3)
 			}
 		})

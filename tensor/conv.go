@@ -2,14 +2,49 @@ package tensor
 
 import (
 	"fmt"
+	"maps"
 
 	"diffuse/internal/kernel"
 )
 
-// ConvOptions says how a convolution moves over the picture.
+// A Precision says how products are computed; sums are kept in float32.
+type Precision = kernel.Precision
+
+// The precisions.
+const (
+	Float32    = kernel.Float32    // exact products of float32 numbers
+	BFloat16x3 = kernel.BFloat16x3 // each number as the sum of two bfloat16 numbers: float32-class, 2^-16 a product
+	BFloat16   = kernel.BFloat16   // numbers rounded to bfloat16
+)
+
+// Precisions lists all precisions by name: "f32", "bf16x3", "bf16".
+func Precisions() map[string]Precision { return maps.Clone(kernel.Precisions) }
+
+// BestPrecision returns the fastest precision on this CPU that is float32-class.
+func BestPrecision() Precision { return kernel.BestPrecision() }
+
+// ConvOptions says how a convolution moves over the picture, and how it is
+// computed.
 type ConvOptions struct {
-	Stride int // distance between outputs in both directions; 0 means 1
-	Pad    int // zeros added on every side
+	Stride    int // distance between outputs in both directions; 0 means 1
+	Pad       int // zeros added on every side
+	Precision Precision
+	Packed    *PackedConv // the weights as [PackConv] made them for Precision; nil = w is read
+}
+
+// A PackedConv holds weights of a convolution in the order in which kernels
+// read them.
+type PackedConv = kernel.Packed
+
+// PackConv returns the weights w, KH×KW×Cin×Cout, for convolutions of
+// precision p, which must not change afterwards; nil if that would be no
+// faster than reading w.
+func PackConv(w *Tensor, p Precision) *PackedConv {
+	if len(w.Shape) != 4 {
+		panic(fmt.Sprintf("tensor.PackConv: w %v", w.Shape))
+	}
+	kh, kw := w.Shape[0], w.Shape[1]
+	return kernel.PackConv(w.Data, kernel.Conv{H: kh, W: kw, Cin: w.Shape[2], Cout: w.Shape[3], KH: kh, KW: kw, Stride: 1, Precision: p})
 }
 
 // Conv2D cross-correlates x, N×H×W×Cin, with w, KH×KW×Cin×Cout, and adds b,
@@ -21,12 +56,12 @@ func Conv2D(t *Tape, x, w, b *Tensor, o ConvOptions) *Tensor {
 		panic(fmt.Sprintf("tensor.Conv2D: x %v, w %v, b %v", x.Shape, w.Shape, shapeOf(b)))
 	}
 	g := kernel.Conv{N: n, H: h, W: wd, Cin: c, Cout: w.Shape[3],
-		KH: w.Shape[0], KW: w.Shape[1], Stride: max(1, o.Stride), PadH: o.Pad, PadW: o.Pad}
+		KH: w.Shape[0], KW: w.Shape[1], Stride: max(1, o.Stride), PadH: o.Pad, PadW: o.Pad, Precision: o.Precision}
 	if h+2*o.Pad < g.KH || wd+2*o.Pad < g.KW {
 		panic(fmt.Sprintf("tensor.Conv2D: x %v with padding %d is smaller than w %v", x.Shape, o.Pad, w.Shape))
 	}
 	y := scratch(n, g.OutH(), g.OutW(), g.Cout)
-	kernel.ConvForward(y.Data, x.Data, w.Data, dataOf(b), g)
+	kernel.ConvForwardPacked(y.Data, x.Data, w.Data, o.Packed, dataOf(b), g)
 	t.Record(y, func(dy []float32) {
 		if dx := t.Grad(x); dx != nil {
 			kernel.ConvInputGrad(dx, dy, w.Data, g)

@@ -163,7 +163,7 @@ func TestGradients(t *testing.T) {
 		}, random(r, 2, 3, 4, 6), positive(random(r, 6)), random(r, 6), random(r, 2, 6), random(r, 2, 6))
 	}
 	for _, heads := range []int{1, 3} {
-		add(fmt.Sprint("attention heads=", heads), func(t *tensor.Tape, in []*T) *T { return tensor.Attention(t, in[0], heads) },
+		add(fmt.Sprint("attention heads=", heads), func(t *tensor.Tape, in []*T) *T { return tensor.Attention(t, in[0], heads, tensor.Float32) },
 			random(r, 2, 2, 3, 18))
 	}
 	for _, taps := range [][]float32{{1, 1}, {1, 3, 3, 1}, {1, 2, 5, 4, 2, 1}} {

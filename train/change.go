@@ -24,16 +24,7 @@ type Changed struct {
 	Changes []Change // all that are not allowed
 }
 
-func (e *Changed) Error() string { return "the run was started with other options: " + list(e.Changes) }
-
-// list writes changes on one line.
-func list(changes []Change) string {
-	var all []string
-	for _, c := range changes {
-		all = append(all, c.String())
-	}
-	return strings.Join(all, "; ")
-}
+func (e *Changed) Error() string { return "the run was started with other options: " + List(e.Changes) }
 
 // changes returns how now differs from the record r of a run that is to go on after `images` images. The end of the
 // run may change, its duration and the decay of the learning rate, while no step taken so far would have been
@@ -41,28 +32,16 @@ func list(changes []Change) string {
 // Anything else that training depends on makes the result neither run's: if allow, which may be nil, does not take it the
 // error is a *[Changed].
 func (r record) changes(now record, images int64, allow func(field string) bool) ([]Change, error) {
-	if was, is := &r.Options, now.Options; was.decayStart() >= images && is.decayStart() >= images {
+	if was, is := &r.Options, now.Options; min(was.DecayStart(), is.DecayStart()) >= images {
 		was.Duration, was.LRDecay, was.LRDecayFraction = is.Duration, is.LRDecay, is.LRDecayFraction
 	}
 	r.Evaluation, now.Evaluation = nil, nil
-	was, err := generic(r)
-	if err != nil {
-		return nil, err
-	}
-	is, err := generic(now)
-	if err != nil {
-		return nil, err
-	}
-	all := differences("", was, is)
-	refused := slices.DeleteFunc(slices.Clone(all), func(c Change) bool { return allow != nil && allow(c.Field) })
-	if len(refused) > 0 {
-		return nil, &Changed{refused}
-	}
-	return all, nil
+	return Changes(r, now, allow)
 }
 
-// Differences lists the fields in which the JSON forms of two values differ.
-func Differences(was, is any) ([]Change, error) {
+// Changes lists the fields in which the JSON form of is, the record of a run that is to go on, differs from that of was. Those that allow does
+// not take (nil: none) are the error, a *[Changed].
+func Changes(was, is any, allow func(field string) bool) ([]Change, error) {
 	a, err := generic(was)
 	if err != nil {
 		return nil, err
@@ -71,7 +50,21 @@ func Differences(was, is any) ([]Change, error) {
 	if err != nil {
 		return nil, err
 	}
-	return differences("", a, b), nil
+	all := differences("", a, b)
+	refused := slices.DeleteFunc(slices.Clone(all), func(c Change) bool { return allow != nil && allow(c.Field) })
+	if len(refused) > 0 {
+		return nil, &Changed{refused}
+	}
+	return all, nil
+}
+
+// List writes changes on one line.
+func List(changes []Change) string {
+	var all []string
+	for _, c := range changes {
+		all = append(all, c.String())
+	}
+	return strings.Join(all, "; ")
 }
 
 // generic turns a value into maps, slices and exact numbers by way of JSON.

@@ -38,7 +38,7 @@ type Lap struct {
 }
 
 func (l Lap) String() string {
-	return fmt.Sprintf("%.1f s/tick  %.1f images/s  peak memory %.0f MB", l.Seconds, l.Rate, float64(l.PeakMemory)/1e6)
+	return fmt.Sprintf("%.1f s/tick  %.4g images/s  peak memory %.0f MB", l.Seconds, l.Rate, float64(l.PeakMemory)/1e6)
 }
 
 // A Pace says how long a run is and how often it does what, in pictures and ticks.

@@ -103,6 +103,15 @@ func (p *Optimizer) Data() [][]float32 {
 	return data
 }
 
+// Forget makes the moments those of the first step: what follows minimises something else.
+func (p *Optimizer) Forget() {
+	for i := range p.M {
+		clear(p.M[i])
+		clear(p.V[i])
+	}
+	p.Steps = 0
+}
+
 // Step updates the weights with rate lr from the gradient (one slice of the parameter's size per parameter; overwritten if
 // scale is not 1) times scale, then the average: ema = weights + emaBeta·(ema − weights).
 func (p *Optimizer) Step(grad [][]float32, lr, scale, emaBeta float64) {

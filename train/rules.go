@@ -13,7 +13,7 @@ func (o Options) LearningRate(images int64) float64 {
 	if o.LRDecay == DecayNone {
 		return lr
 	}
-	start, end := float64(o.decayStart()), float64(o.Duration)
+	start, end := float64(o.DecayStart()), float64(o.Duration)
 	u := (float64(images) - start) / (end - start)
 	switch {
 	case !(u > 0): // also the NaN of a ramp that fills the whole run
@@ -27,8 +27,8 @@ func (o Options) LearningRate(images int64) float64 {
 	}
 }
 
-// decayStart returns the count of images at which the rate begins to fall: the end of the run if it never does.
-func (o Options) decayStart() int64 {
+// DecayStart returns the count of images at which the rate begins to fall: the end of the run if it never does.
+func (o Options) DecayStart() int64 {
 	if o.LRDecay == DecayNone {
 		return o.Duration
 	}

@@ -150,7 +150,7 @@ func Resume(dir string, job Job) (*Run, error) {
 	if err != nil || len(changes) == 0 {
 		return r, err
 	}
-	if err := r.Say("with other options from here on: %s", list(changes)); err != nil {
+	if err := r.Say("with other options from here on: %s", List(changes)); err != nil {
 		r.Close()
 		return nil, err
 	}

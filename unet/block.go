@@ -60,7 +60,7 @@ func (b *block) forward(t *tensor.Tape, x, short, emb *tensor.Tensor, in Inputs)
 		h = b.norm2.forward(t, z, nil, nil, false)
 	}
 	qkv := b.qkv.forward(t, h)
-	a := tensor.Attention(t, qkv, b.heads)
+	a := tensor.Attention(t, qkv, b.heads, b.qkv.precision)
 	tensor.Recycle(t, qkv)
 	if h != z {
 		tensor.Recycle(t, h)

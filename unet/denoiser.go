@@ -23,7 +23,7 @@ type Denoiser struct {
 
 // Denoise returns the estimate of the clean images behind x, N×H×W×C, whose
 // noise levels are sigma, one per image. in.Labels overrides d.Labels. With
-// a nil tape the caller owns the result.
+// a nil tape the caller owns the result. With in.EncoderOnly they are the encoder's features instead.
 func (d Denoiser) Denoise(t *tensor.Tape, x *tensor.Tensor, sigma []float64, in Inputs) *tensor.Tensor {
 	y, _ := d.denoise(t, x, sigma, in, false)
 	return y
@@ -50,6 +50,9 @@ func (d Denoiser) denoise(t *tensor.Tape, x *tensor.Tensor, sigma []float64, in 
 	in.CheckpointBlocks = in.CheckpointBlocks || d.CheckpointBlocks
 	xin := tensor.Scale(t, x, inn)
 	f = d.Forward(t, xin, noise, in)
+	if in.EncoderOnly {
+		return f, f
+	}
 	y = tensor.Mix(t, x, f, skip, out)
 	tensor.Recycle(t, xin)
 	if !keep {

@@ -15,6 +15,14 @@ type conv struct {
 	strided  bool      // the convolution itself takes every other pixel
 	end      bool      // strided: pad one pixel at the end of rows and columns, none at the start
 	taps     []float32 // resampling filter, nil without resampling
+
+	precision tensor.Precision
+	packed    *tensor.PackedConv // w for precision; nil = w is read
+}
+
+// convolve is the convolution alone.
+func (c *conv) convolve(t *tensor.Tape, x, b *tensor.Tensor, stride, pad int) *tensor.Tensor {
+	return tensor.Conv2D(t, x, c.w, b, tensor.ConvOptions{Stride: stride, Pad: pad, Precision: c.precision, Packed: c.packed})
 }
 
 // forward filters first and convolves second, in both directions, except
@@ -23,10 +31,10 @@ type conv struct {
 func (c *conv) forward(t *tensor.Tape, x *tensor.Tensor) *tensor.Tensor {
 	if c.strided {
 		if !c.end {
-			return tensor.Conv2D(t, x, c.w, c.b, tensor.ConvOptions{Stride: 2, Pad: 1})
+			return c.convolve(t, x, c.b, 2, 1)
 		}
 		wide := tensor.PadEnd(t, x)
-		y := tensor.Conv2D(t, wide, c.w, c.b, tensor.ConvOptions{Stride: 2})
+		y := c.convolve(t, wide, c.b, 2, 0)
 		tensor.Recycle(t, wide)
 		return y
 	}
@@ -48,9 +56,9 @@ func (c *conv) forward(t *tensor.Tape, x *tensor.Tensor) *tensor.Tensor {
 		switch {
 		case c.up:
 			free(tensor.Upsample(t, h, c.taps, max(fpad-wpad, 0)))
-			free(tensor.Conv2D(t, h, c.w, nil, tensor.ConvOptions{Pad: max(wpad-fpad, 0)}))
+			free(c.convolve(t, h, nil, 1, max(wpad-fpad, 0)))
 		case c.down:
-			free(tensor.Conv2D(t, h, c.w, nil, tensor.ConvOptions{Pad: wpad + fpad}))
+			free(c.convolve(t, h, nil, 1, wpad+fpad))
 			free(tensor.Downsample(t, h, c.taps, 0))
 		}
 		if c.b != nil {
@@ -65,7 +73,7 @@ func (c *conv) forward(t *tensor.Tape, x *tensor.Tensor) *tensor.Tensor {
 		free(tensor.Downsample(t, h, c.taps, fpad))
 	}
 	if c.w != nil {
-		free(tensor.Conv2D(t, h, c.w, c.b, tensor.ConvOptions{Pad: wpad}))
+		free(c.convolve(t, h, c.b, 1, wpad))
 	}
 	return h
 }

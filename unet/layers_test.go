@@ -207,7 +207,7 @@ func (g *layerGolden) checkProbabilities() {
 				}
 			}
 			tape := tensor.NewTape(qkv)
-			y := tensor.Attention(tape, qkv, 1)
+			y := tensor.Attention(tape, qkv, 1, tensor.Float32)
 			dy := make([]float32, len(y.Data))
 			for i := range p {
 				for c := range min(d, p-j0) {

@@ -18,6 +18,8 @@ type Net struct {
 	freqs  *tensor.Tensor // Fourier embedding only: a buffer, not trained
 	rule   SkipRule       // nil = plain concatenation
 
+	precision tensor.Precision
+
 	mapLabel, mapAugment *linear
 	mapLayer0, mapLayer1 linear
 	mapTime              *linear // table of a learned time embedding; nil = none
@@ -74,6 +76,12 @@ type Inputs struct {
 	// OnJoin, if set, is called before each concatenation, deepest first, with the
 	// decoder's features and the skip as the encoder made it. It must keep neither.
 	OnJoin func(i int, decoder, skip *tensor.Tensor)
+
+	// OnEncoded, if set, is called with the deepest features of the encoder, N×h×w×C, before the decoder. With a tape they stay
+	// until [tensor.Tape.Free] and may be seeded; with a nil tape it must not keep them.
+	OnEncoded func(features *tensor.Tensor)
+	// EncoderOnly ends a forward pass there: what comes back are these features.
+	EncoderOnly bool
 }
 
 // block runs f, one stage of the network, as a checkpoint if that is asked for.
@@ -117,6 +125,12 @@ func (n *Net) Forward(t *tensor.Tape, x *tensor.Tensor, cnoise []float32, in Inp
 		x = n.shrink(t, x)
 	}
 	h, skips := n.encode(t, x, emb, in)
+	if in.OnEncoded != nil {
+		in.OnEncoded(h)
+	}
+	if in.EncoderOnly {
+		return h
+	}
 	y := n.decode(t, h, skips, emb, n.skipTuning(len(cnoise), in), in)
 	tensor.Recycle(t, emb)
 	if n.PatchSize > 1 {

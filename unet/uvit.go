@@ -55,7 +55,7 @@ func (b *transformer) attend(t *tensor.Tape, x, e *tensor.Tensor) *tensor.Tensor
 		tensor.Recycle(t, qkv)
 		qkv = turned
 	}
-	a := tensor.Attention(t, qkv, b.heads)
+	a := tensor.Attention(t, qkv, b.heads, b.qkv.precision)
 	p := b.proj.forward(t, a)
 	z := tensor.Add(t, x, p, 1, 1)
 	tensor.Recycle(t, qkv, a, p)

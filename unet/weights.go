@@ -114,5 +114,5 @@ func (n *Net) Clone() *Net {
 		copy(m.freqs.Data, n.freqs.Data)
 	}
 	m.rule = n.rule
-	return m
+	return m.WithPrecision(n.precision)
 }

@@ -12,6 +12,7 @@ import (
 
 	"diffuse/internal/kernel"
 	"diffuse/schedule"
+	"diffuse/tensor"
 	"diffuse/unet"
 	"diffuse/zoo"
 )
@@ -22,6 +23,7 @@ type benchOptions struct {
 	filter string
 	time   time.Duration
 
+	resolution       int
 	checkpointBlocks bool
 }
 
@@ -35,7 +37,8 @@ benchmark lines, which benchstat compares. Without a model or --config, the
 default embedded model is measured.
 
 First comes the peak: multiply-adds in registers, on one thread for every level
-of kernels that this CPU has, then on all threads. What follows is compared with
+of kernels that this CPU has, then on all threads at the one that computes in the
+--precision asked for. What follows is compared with
 it: the whole network at batches of 1, 4 and 16 (the first picture of a process
 apart, since it pays for memory that later ones find ready), a training step with
 a batch of 16, and every distinct convolution, matrix and attention of the
@@ -48,11 +51,14 @@ occurs.
 
 ` + modelHelp + `
 
---config measures an architecture with random weights, without a file:
+--resolution measures the same network made anew, with random weights, for larger
+or smaller pictures. --config measures an architecture with random weights, without
+a file:
 ` + configHelp(),
 		Example: `  diffuse bench
   diffuse bench --config ddpm-cifar10 --filter 'Network|Train' > new.txt
-  diffuse bench runs/mine --filter 'Layer/.*conv3x3' --time 2s --json`,
+  diffuse bench runs/mine --filter 'Layer/.*conv3x3' --time 2s --json
+  diffuse bench runs/mine --resolution 256 --filter Train --checkpoint-blocks`,
 		Args:              between(0, 1, "at most one model"),
 		ValidArgsFunction: completeModel,
 		RunE: func(c *cobra.Command, args []string) error {
@@ -63,6 +69,7 @@ occurs.
 		},
 	}
 	c.Flags().StringVar(&o.config, "config", "", "architecture to measure in place of a model: "+strings.Join(sortedKeys(benchConfigs()), ", "))
+	c.Flags().IntVar(&o.resolution, "resolution", 0, "pictures of `N`×N in place of the network's own size")
 	c.Flags().StringVar(&o.filter, "filter", "", "only benchmarks whose names match this regular expression (the peak is always measured)")
 	c.Flags().DurationVar(&o.time, "time", o.time, "least time for each benchmark")
 	c.Flags().BoolVar(&o.checkpointBlocks, "checkpoint-blocks", false, "training as train --checkpoint-blocks does it, two pictures at a time")
@@ -79,18 +86,22 @@ func runBench(ctx context.Context, u *ui, o benchOptions) error {
 		return usagef("--time is %s; it must be more than 0", o.time)
 	}
 	subject, err := benchSubject(u, o)
+	if err == nil && o.resolution != 0 {
+		subject, err = subject.at(o.resolution)
+	}
 	if err != nil {
 		return err
 	}
 	b := &bencher{ctx: ctx, u: u, filter: filter, time: o.time}
 	subject.CheckpointBlocks = o.checkpointBlocks
+	subject.Net = subject.Net.WithPrecision(u.precision.precision())
 	return b.run(subject)
 }
 
 // run measures everything that the filter lets through.
 func (b *bencher) run(m benchedModel) error {
 	b.header(m.name)
-	b.peaks()
+	b.peaks(m.Net.Precision())
 	b.networks(m)
 	b.distilling(m)
 	b.training(m)
@@ -123,7 +134,11 @@ func benchSubject(u *ui, o benchOptions) (benchedModel, error) {
 		if !ok {
 			return benchedModel{}, unknownName("architecture", o.config, sortedKeys(benchConfigs()))
 		}
-		net, err := unet.New(c.Config, rand.New(rand.NewPCG(1, 0)))
+		config, err := c.network()
+		if err != nil {
+			return benchedModel{}, fmt.Errorf("architecture %s: %w", o.config, err)
+		}
+		net, err := unet.New(config, rand.New(rand.NewPCG(1, 0)))
 		if err != nil {
 			return benchedModel{}, err
 		}
@@ -146,16 +161,34 @@ func benchSubject(u *ui, o benchOptions) (benchedModel, error) {
 	return benchedModel{unet.Denoiser{Net: m.net.Net, Precond: m.precond, Height: m.height, Width: m.width}, m.name}, nil
 }
 
+// at is the subject made anew for pictures of side×side.
+func (m benchedModel) at(side int) (benchedModel, error) {
+	c := m.Config
+	c.Resolution = side
+	net, err := unet.New(c, rand.New(rand.NewPCG(1, 0)))
+	if err != nil {
+		return m, usageError{fmt.Errorf("--resolution %d: %w", side, err)}
+	}
+	m.Net, m.Height, m.Width = net, side, side
+	return m, nil
+}
+
 // peakTurns is one call of the loop that finds the peak, some microseconds.
 const peakTurns = 1 << 14
 
-// peaks measures what this CPU can do at most: one thread at every level, then all threads at the level in use.
-func (b *bencher) peaks() {
+// peaks measures what this CPU can do at most: one thread at every level, then all threads at the level that computes in p.
+func (b *bencher) peaks(p tensor.Precision) {
 	best := kernel.Current()
-	for l := kernel.Generic; l <= best; l++ {
-		b.peak(l, 1)
+	if p == tensor.Float32 {
+		best = min(best, kernel.AVX512) // tiles do not multiply float32
 	}
-	one := b.cpuPeak
+	one := 0.0
+	for l := kernel.Generic; l <= kernel.Current(); l++ {
+		b.peak(l, 1)
+		if l == best {
+			one = b.cpuPeak
+		}
+	}
 	b.peak(best, b.threads())
 	b.cpuPeak = one // by processor time, threads that share a core look slower than they are
 }

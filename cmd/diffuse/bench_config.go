@@ -7,23 +7,29 @@ import (
 	"diffuse/unet"
 )
 
-// A benchConfig is a published architecture, to be measured with random weights.
+// A benchConfig is a published architecture, to be measured with random weights: a Config, or a configuration of diffusers as its config.json has
+// it, which is only parsed for the one that is wanted.
 type benchConfig struct {
 	unet.Config
-	about string
+	unet2D string
+	about  string
 }
 
 // benchConfigs lists the architectures by name.
 func benchConfigs() map[string]benchConfig {
 	all := edmConfigs()
 	for name, p := range publishedUNet2D {
-		c, err := unet.ParseUNet2D([]byte(p.config))
-		if err != nil {
-			panic(fmt.Sprintf("architecture %s: %v", name, err))
-		}
-		all[name] = benchConfig{c, p.about}
+		all[name] = benchConfig{unet2D: p.config, about: p.about}
 	}
 	return all
+}
+
+// network returns the configuration.
+func (c benchConfig) network() (unet.Config, error) {
+	if c.unet2D == "" {
+		return c.Config, nil
+	}
+	return unet.ParseUNet2D([]byte(c.unet2D))
 }
 
 // edmConfigs are the networks that EDM trained (arXiv 2206.00364, table 7).
@@ -41,12 +47,12 @@ func edmConfigs() map[string]benchConfig {
 	adm := unet.DefaultConfig("adm")
 	adm.Resolution, adm.LabelDim = 64, 1000
 	return map[string]benchConfig{
-		"edm-cifar10":        {song, "DDPM++ of EDM, 32x32, unconditional"},
-		"edm-cifar10-cond":   {classes, "the same with 10 classes"},
-		"edm-cifar10-ncsnpp": {ncsnpp(song), "NCSN++ of EDM, 32x32, unconditional"},
-		"edm-ffhq64":         {faces, "DDPM++ of EDM, 64x64, for FFHQ and AFHQv2"},
-		"edm-ffhq64-ncsnpp":  {ncsnpp(faces), "NCSN++ of EDM, 64x64, for FFHQ and AFHQv2"},
-		"adm-imagenet64":     {adm, "ADM of EDM, 64x64, 1000 classes"},
+		"edm-cifar10":        {Config: song, about: "DDPM++ of EDM, 32x32, unconditional"},
+		"edm-cifar10-cond":   {Config: classes, about: "the same with 10 classes"},
+		"edm-cifar10-ncsnpp": {Config: ncsnpp(song), about: "NCSN++ of EDM, 32x32, unconditional"},
+		"edm-ffhq64":         {Config: faces, about: "DDPM++ of EDM, 64x64, for FFHQ and AFHQv2"},
+		"edm-ffhq64-ncsnpp":  {Config: ncsnpp(faces), about: "NCSN++ of EDM, 64x64, for FFHQ and AFHQv2"},
+		"adm-imagenet64":     {Config: adm, about: "ADM of EDM, 64x64, 1000 classes"},
 	}
 }
 

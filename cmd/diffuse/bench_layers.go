@@ -18,6 +18,8 @@ type benchLayer struct {
 	size    int    // height and width of a convolution's kernel
 	pad     int
 	heads   int // of attention
+
+	precision tensor.Precision
 }
 
 // name is the layer's part of a benchmark's name.
@@ -61,9 +63,9 @@ func (l benchLayer) apply(t *tensor.Tape, x []*tensor.Tensor) *tensor.Tensor {
 	case "linear":
 		return tensor.Linear(t, x[0], x[1], x[2])
 	case "attention":
-		return tensor.Attention(t, x[0], l.heads)
+		return tensor.Attention(t, x[0], l.heads, l.precision)
 	}
-	return tensor.Conv2D(t, x[0], x[1], x[2], tensor.ConvOptions{Pad: l.pad})
+	return tensor.Conv2D(t, x[0], x[1], x[2], tensor.ConvOptions{Pad: l.pad, Precision: l.precision})
 }
 
 // layersOf lists the distinct layers of a network in the order of its parameters, and how often each occurs.
@@ -103,9 +105,10 @@ func layersOf(n *unet.Net) (list []benchLayer, count map[benchLayer]int) {
 func (b *bencher) layers(n *unet.Net) {
 	list, count := layersOf(n)
 	for _, l := range list {
+		times := figure{float64(count[l]), "layers"}
+		l.precision = n.Precision()
 		for _, batch := range []int{1, trainBatch} {
 			name := fmt.Sprintf("Layer/%s/batch=%d/pass=", l.name(), batch)
-			times := figure{float64(count[l]), "layers"}
 			flop := l.flop() * float64(batch)
 			if b.wants(name + "forward") {
 				x := l.operands(rand.New(rand.NewPCG(4, 0)), batch)

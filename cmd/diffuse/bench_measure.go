@@ -90,7 +90,7 @@ func (b *bencher) header(model string) {
 	if cpu := cpuModel(); cpu != "" {
 		fmt.Fprintf(b.u.stdout, "cpu: %s\n", cpu)
 	}
-	fmt.Fprintf(b.u.stdout, "kernels: %s\nmodel: %s\n", v.Kernels, model)
+	fmt.Fprintf(b.u.stdout, "kernels: %s\nmodel: %s\nprecision: %v\n", v.Kernels, model, b.u.precision.precision())
 }
 
 // report prints one benchmark in the form of the Go benchmark format, or keeps it for JSON.

@@ -20,6 +20,7 @@ const trainBatch = 16
 
 // networks measures the evaluation of the whole network, the first one of the process apart.
 func (b *bencher) networks(m benchedModel) {
+	m.Net = m.Net.Packed()
 	r := rand.New(rand.NewPCG(2, 0))
 	h, w := m.Size()
 	flop := networkCost(m.Net, h, w).GFLOP * 1e9

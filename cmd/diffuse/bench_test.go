@@ -27,8 +27,11 @@ func TestBenchConfigs(t *testing.T) {
 	if len(known) != len(benchConfigs()) {
 		t.Errorf("%d architectures are known, there are %d", len(known), len(benchConfigs()))
 	}
-	for name, c := range benchConfigs() {
-		if err := c.Validate(); err != nil {
+	for name, config := range benchConfigs() {
+		c, err := config.network()
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		} else if err := c.Validate(); err != nil {
 			t.Errorf("%s: %v", name, err)
 		} else if got := c.Parameters(); got != known[name] {
 			t.Errorf("%s has %d parameters, want %d (off by %d)", name, got, known[name], got-known[name])

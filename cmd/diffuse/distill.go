@@ -20,6 +20,8 @@ type distillOptions struct {
 	preset       string
 	out          string
 	resume, list bool
+	allowChange  bool
+	tensorboard  bool
 	dryRun       bool
 	jobs         string
 }
@@ -36,23 +38,32 @@ func distillCommand(u *ui) *cobra.Command {
 	shown := defaultDistillSettings() // holds what is typed; only the typed fields are used
 	c := &cobra.Command{
 		Use:   "distill --teacher MODEL --out RUN",
-		Short: "Make a one-step generator of a model, without data",
+		Short: "Make a one-step generator of a model",
 		Long: `Turn a diffusion model, the teacher, into a generator that draws a picture in one
-network evaluation: score identity distillation (SiD). It needs no pictures.
+network evaluation: score identity distillation (SiD). It needs no pictures; with
+some, --adversarial adds a loss that may lead beyond the teacher (SiDA).
 
 ` + modelHelp + `
 
 RUN becomes the folder of the run, as "diffuse train" makes them: options.json,
-log.txt, stats.jsonl, pictures-*.png, snapshot-*.safetensors (the averaged
-student) and checkpoint.safetensors. "diffuse sample RUN" draws with the student.
+log.txt, stats.jsonl, pictures-*.png, progress.apng (a film of these), snapshot-*.safetensors
+(the averaged student) and checkpoint.safetensors. "diffuse sample RUN" draws with the student.
 --resume continues a run with the settings it has and ends with the same bytes as
-a run that was never stopped. Ctrl-C writes a checkpoint first.
+a run that was never stopped. Ctrl-C writes a checkpoint first. Only the end may be
+another: --duration, --lr-decay and --lr-decay-fraction, before the rates have begun
+to fall. So a run that goes on at full rates can be brought to its end whenever it
+is good enough. --allow-change takes other settings, too, and says so in the log.
 
 With --eval-ref the student is measured at snapshots, against pictures or, with
 "--eval-ref teacher", against what the teacher draws: those pictures are drawn
 once and kept as teacher.npz in RUN. best.safetensors is the student with the lowest distance
 so far. A distance of --collapse times the best takes the best state back
 and halves the learning rates.
+
+The student is a copy of the teacher's network unless --student-config says what is
+smaller in its own. Such a student draws noise at first: in a warm-up it learns,
+picture by picture, what the teacher draws from the same noise in --warm-steps
+evaluations. --init-from starts from another student, of any size.
 
 --jobs does a list of distillations in turn: a job that fails does not stop those
 after it, a finished one is passed over, and a table closes the list.
@@ -62,6 +73,7 @@ about its training (sigma-data, p-mean, p-std), then the preset, then flags.`,
 		Example: `  diffuse distill --teacher fashion-teacher --preset fashion-student --out runs/student
   diffuse distill --teacher runs/photos --out runs/photos-1step --eval-ref teacher --duration 2M
   diffuse distill --resume --out runs/student
+  diffuse distill --resume --out runs/student --duration 2M --lr-decay linear   # its last quarter at falling rates
   diffuse distill --jobs alphas.yaml
   diffuse sample runs/student`,
 		Args: between(0, 0, "flags only"),
@@ -87,9 +99,11 @@ about its training (sigma-data, p-mean, p-std), then the preset, then flags.`,
 	section(f, "Run", func() {
 		f.StringVar(&o.out, "out", "", "`FOLDER` of the run")
 		f.BoolVar(&o.resume, "resume", false, "go on with the run in --out, or start it if there is none")
+		f.BoolVar(&o.allowChange, "allow-change", false, "with --resume: go on with other settings than those of the run, where the weights keep their meaning")
 		f.StringVar(&o.preset, "preset", "", "start from settings by name: "+strings.Join(distillPresetNames(), ", "))
 		f.BoolVar(&o.list, "list-presets", false, "print the presets and stop")
 		f.StringVar(&o.jobs, "jobs", "", "`FILE` with a list of distillations, JSON lines or YAML, whose fields are named as these flags: all are done in turn")
+		f.BoolVar(&o.tensorboard, "tensorboard", false, "write the numbers of the run for TensorBoard, too; a run goes on with that")
 		f.BoolVar(&o.dryRun, "dry-run", false, "print the complete settings and what memory they need, and stop")
 	})
 	shown.bind(f)
@@ -106,6 +120,9 @@ func runDistill(ctx context.Context, u *ui, o distillOptions, typed *pflag.FlagS
 	if o.out == "" {
 		return r, withHint(usagef("distill needs --out"), "diffuse distill --teacher MODEL --out RUN")
 	}
+	if o.allowChange && !o.resume {
+		return r, usagef("--allow-change has no effect without --resume")
+	}
 	resuming, err := o.existing()
 	if err != nil {
 		return r, err
@@ -120,7 +137,7 @@ func runDistill(ctx context.Context, u *ui, o distillOptions, typed *pflag.FlagS
 	if o.dryRun {
 		return r, s.describe(u, teacher)
 	}
-	return distillRun(ctx, u, o.out, s, teacher, resuming)
+	return distillRun(ctx, u, o, s, teacher, resuming)
 }
 
 // existing tells whether --out holds a run to go on with. Anything else in the way is an error.
@@ -145,14 +162,16 @@ func (o *distillOptions) existing() (bool, error) {
 }
 
 // distillRun distils with complete settings.
-func distillRun(ctx context.Context, u *ui, dir string, s *distillSettings, teacher *model, resuming bool) (r distillResult, err error) {
+func distillRun(ctx context.Context, u *ui, o distillOptions, s *distillSettings, teacher *model, resuming bool) (r distillResult, err error) {
 	u.warnOfWeights(teacher)
-	generator, err := s.generator(u, teacher)
-	if err != nil {
-		return r, err
+	dir := o.out
+	u.warnOfWeights(teacher)
+	if s.init != nil {
+		u.warnOfWeights(s.init)
 	}
+	generator := s.net
 	w := &distillWatcher{u: u, settings: s, teacher: teacher, ema: generator.Clone()}
-	rule, err := s.studentRule(teacher)
+	rule, err := s.studentRule()
 	if err != nil {
 		return r, err
 	}
@@ -162,13 +181,20 @@ func distillRun(ctx context.Context, u *ui, dir string, s *distillSettings, teac
 		}
 		return w.wrap(n)
 	}
+	data, err := s.Real.open(u, teacher)
+	if err != nil {
+		return r, err
+	}
 	job := distill.Job{
 		Options: s.Options, Setup: s.setup(),
 		Networks: distill.Networks{
 			Teacher: w.wrap(teacher.net.Net), Fake: w.wrap(teacher.net.Net.Clone().WithSkipRule(nil)), Generator: tuned(generator), EMA: tuned(w.ema),
-			Height: teacher.height, Width: teacher.width, Channels: teacher.channels, Classes: s.classes(teacher),
+			Height: teacher.height, Width: teacher.width, Channels: teacher.channels, Classes: s.classes(teacher), Data: data,
 		},
-		Pictures: w.pictures, Snapshot: w.snapshot, Best: w.best, Progress: w.progress, Log: w.log,
+		Pictures: w.pictures, Snapshot: w.snapshot, Best: w.best, Progress: w.progress, Log: w.log, TensorBoard: o.tensorboard,
+	}
+	if o.allowChange {
+		job.AllowChange = distillChanges.allows
 	}
 	if s.Eval.on() {
 		job.Evaluate, job.EvaluateTicks, job.Evaluation = w.evaluate, s.evaluateTicks(), s.Eval.stored()
@@ -184,7 +210,7 @@ func distillRun(ctx context.Context, u *ui, dir string, s *distillSettings, teac
 	}
 	run, err := begin(dir, job)
 	if err != nil {
-		return r, err
+		return r, distillChanges.hint(err)
 	}
 	defer run.Close()
 	defer func() { r.images, r.distance = run.Images, run.Best() }()
@@ -210,6 +236,7 @@ func distillRun(ctx context.Context, u *ui, dir string, s *distillSettings, teac
 		if err := w.snapshot(train.Tick{Dir: dir, Stats: train.Stats{Images: run.Images}}); err != nil {
 			u.warn("no snapshot: %v", err)
 		}
+		w.film(dir)
 		return r, withHint(fmt.Errorf("%w: %w", errInterrupted, err), "go on with: diffuse distill --resume --out %s", dir)
 	}
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -141,7 +142,7 @@ func newJob(u *ui, fields map[string]any) (distillJob, error) {
 		switch flag := f.Lookup(name); {
 		case flag == nil:
 			errs = append(errs, fmt.Errorf("%s: no such flag of diffuse distill", name))
-		case name == "jobs" || name == "resume" || name == "dry-run" || name == "list-presets":
+		case slices.Contains([]string{"jobs", "resume", "allow-change", "dry-run", "list-presets"}, name):
 			errs = append(errs, fmt.Errorf("%s makes no sense in a list", name))
 		default:
 			value, err := fieldText(fields[name])
@@ -157,7 +158,7 @@ func newJob(u *ui, fields map[string]any) (distillJob, error) {
 		return j, err
 	}
 	j.flags = f
-	j.options = distillOptions{out: f.Lookup("out").Value.String(), preset: f.Lookup("preset").Value.String(), resume: true}
+	j.options = distillOptions{out: f.Lookup("out").Value.String(), preset: f.Lookup("preset").Value.String(), resume: true, tensorboard: f.Lookup("tensorboard").Value.String() == "true"}
 	if j.options.out == "" {
 		return j, errors.New("out: no folder")
 	}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 
 	"github.com/spf13/pflag"
@@ -34,13 +33,20 @@ type distillSettings struct {
 	TeacherSHA  string           `json:"teacher_sha,omitempty"` // first digits of its file's SHA-256
 	TeacherSkip string           `json:"teacher_skip,omitempty"`
 	StudentSkip string           `json:"student_skip,omitempty"`
+	Student     *unet.Config     `json:"student,omitempty"`   // network of the student, drawn at random; nil: a copy of the teacher, or InitFrom
 	InitFrom    string           `json:"init_from,omitempty"` // another student, in place of the teacher
 	InitSHA     string           `json:"init_sha,omitempty"`
 	Classes     []float64        `json:"class_shares,omitempty"`
+	Real        realPictures     `json:"real,omitzero"`       // for the adversarial loss
+	Precision   precisionName    `json:"precision,omitempty"` // how all networks compute; "" = auto
 	Snapshot    checkpoint.DType `json:"snapshot_type"`
 	Description string           `json:"description,omitempty"`
 	License     string           `json:"license,omitempty"`
 	Eval        trainEval        `json:"eval"` // stored by package distill itself
+
+	studentFile string    // with (part of) Student's configuration
+	net         *unet.Net // what the generator starts as
+	init        *model    // of InitFrom, nil without
 }
 
 func defaultDistillSettings() distillSettings {
@@ -53,8 +59,10 @@ func (s *distillSettings) bind(f *pflag.FlagSet) {
 	images := func(p *int64, name, usage string) { f.Var((*countValue)(p), name, usage) }
 	section(f, "Networks", func() {
 		f.StringVar(&s.Teacher, "teacher", s.Teacher, "`MODEL` to distil")
-		f.StringVar(&s.InitFrom, "init-from", s.InitFrom, "`MODEL` of the teacher's shape that the generator starts from, such as another student (default: the teacher)")
+		f.StringVar(&s.InitFrom, "init-from", s.InitFrom, "`MODEL` for pictures and classes as the teacher's that the generator starts from, such as another student (default: the teacher)")
+		f.StringVar(&s.studentFile, "student-config", "", "`FILE.json` with what of the student's network differs from the teacher's, such as {\"model_channels\": 32}; it starts at random, with a warm-up")
 		f.StringVar(&s.TeacherSkip, "teacher-skip", s.TeacherSkip, "skip weights of the teacher, as for diffuse sample --skip")
+		precisionFlag(f, &s.Precision)
 		f.StringVar(&s.StudentSkip, "student-skip", s.StudentSkip, "skip weights of the student, in training and in its file")
 		f.Float64SliceVar(&s.Classes, "class-shares", s.Classes, "`LIST` of the classes' shares of the pictures (default: all equal)")
 		f.Lookup("class-shares").DefValue = "" // not the brackets of an empty list
@@ -64,16 +72,21 @@ func (s *distillSettings) bind(f *pflag.FlagSet) {
 		f.Float64Var(&o.TMax, "tmax", o.TMax, "noise levels of the generator's loss: the lowest so many of 1000")
 		f.Float64Var(&o.SigmaInit, "sigma-init", o.SigmaInit, "noise level that the student starts from")
 		f.IntVar(&o.Steps, "student-steps", o.Steps, "network evaluations in which the student makes a picture")
+		images(&o.WarmImages, "warm-images", "warm-up: pictures, the first of the duration, by which the student learns what the teacher draws from the same noise (with --student-config a tenth of the duration, else none)")
+		f.IntVar(&o.WarmSteps, "warm-steps", o.WarmSteps, "evaluations in which the teacher draws a picture of the warm-up")
+		f.Float64Var(&o.WarmLR, "warm-lr", o.WarmLR, "learning rate of the student in the warm-up")
 		f.Float64Var(&o.SigmaMin, "sigma-min", o.SigmaMin, "lowest of the 1000 noise levels")
 		f.Float64Var(&o.SigmaMax, "sigma-max", o.SigmaMax, "highest of the 1000 noise levels")
 		f.Float64Var(&o.PMean, "p-mean", o.PMean, "mean of ln sigma in the fake network's loss")
 		f.Float64Var(&o.PStd, "p-std", o.PStd, "standard deviation of ln sigma in the fake network's loss")
 		f.Float64Var(&o.SigmaData, "sigma-data", o.SigmaData, "standard deviation of the pictures on the scale -1 to 1")
 		f.IntVar(&o.FakeUpdates, "fake-updates", o.FakeUpdates, "updates of the fake network per update of the generator")
+		f.Float64Var(&o.FakeAugment, "fake-augment", o.FakeAugment, "probability of each augmentation of what the fake network learns from, for teachers that were trained with --augment; SiD has 0.12 to 0.15")
 		f.Float64Var(&o.FakeTrainGuidance, "fake-train-guidance", o.FakeTrainGuidance, "guidance of the fake network while it learns (SiD-LSG's kappa 1)")
 		f.Float64Var(&o.FakeGuidance, "fake-guidance", o.FakeGuidance, "guidance of the fake network in the generator's loss (kappa 2 and 3)")
 		f.Float64Var(&o.TeacherGuidance, "teacher-guidance", o.TeacherGuidance, "guidance of the teacher (kappa 4)")
 	})
+	section(f, "Adversarial loss", func() { s.Real.bind(f, o) })
 	section(f, "Optimisation", func() {
 		images(&o.Duration, "duration", "pictures to update the generator by in all, such as 200k or 5M")
 		f.IntVar(&o.Batch, "batch", o.Batch, "pictures per update")
@@ -81,6 +94,8 @@ func (s *distillSettings) bind(f *pflag.FlagSet) {
 		f.Float64Var(&o.LR, "lr", o.LR, "learning rate of the generator")
 		f.Float64Var(&o.FakeLR, "fake-lr", o.FakeLR, "learning rate of the fake network")
 		images(&o.LRRampup, "lr-rampup", "pictures over which both learning rates rise from 0")
+		f.StringVar(&o.LRDecay, "lr-decay", o.LRDecay, "how both learning rates end: none, cosine or linear")
+		f.Float64Var(&o.LRDecayFraction, "lr-decay-fraction", o.LRDecayFraction, "last part of the duration in which they fall to 0")
 		f.Float64Var(&o.Beta1, "beta1", o.Beta1, "Adam's decay of the mean gradient, generator")
 		f.Float64Var(&o.FakeBeta1, "fake-beta1", o.FakeBeta1, "Adam's decay of the mean gradient, fake network")
 		f.Float64Var(&o.Beta2, "beta2", o.Beta2, "Adam's decay of the squared gradient")
@@ -152,6 +167,20 @@ func (o *distillOptions) settings(typed *pflag.FlagSet, resuming bool) (*distill
 	if err != nil {
 		return nil, nil, usageError{err}
 	}
+	if s.Options.LRDecay == train.DecayNone && typed.Changed("lr-decay-fraction") {
+		return nil, nil, withHint(usagef("--lr-decay-fraction has no effect without a decay"), "--lr-decay cosine or linear")
+	}
+	if s.studentFile != "" && !resuming && !typed.Changed("warm-images") && s.Options.WarmImages == 0 {
+		s.Options.WarmImages = s.Options.Duration / 10
+	}
+	for _, flag := range []string{"warm-steps", "warm-lr"} {
+		if typed.Changed(flag) && s.Options.WarmImages == 0 {
+			return nil, nil, withHint(usagef("--%s has no effect without a warm-up", flag), "--warm-images 20k")
+		}
+	}
+	if err := s.Real.check(typed, &s.Options, teacher); err != nil {
+		return nil, nil, err
+	}
 	if err := s.complete(teacher, resuming); err != nil {
 		return nil, nil, err
 	}
@@ -208,7 +237,7 @@ func (s *distillSettings) learn(teacher *model) {
 	}
 	var card trainingCard
 	if json.Unmarshal(teacher.net.Training, &card) == nil && card.Options != nil && card.Options.PStd > 0 {
-		o.PMean, o.PStd = card.Options.PMean, card.Options.PStd
+		o.PMean, o.PStd, o.Flip = card.Options.PMean, card.Options.PStd, card.Options.Flip
 	}
 	o.SigmaMin, o.SigmaMax = teacher.precond.Limit(o.SigmaMin, o.SigmaMax)
 	s.Description, s.License = teacher.net.Description, teacher.net.License
@@ -236,7 +265,13 @@ func (s *distillSettings) complete(teacher *model, resuming bool) error {
 	if s.Options.Guided() && teacher.labels == 0 {
 		return usagef("guidance needs a teacher with classes, %s has none", teacher.name)
 	}
-	if _, err := s.studentRule(teacher); err != nil {
+	if s.Options.FakeAugment > 0 && teacher.net.Net.AugmentDim < train.AugmentLabels {
+		return usagef("--fake-augment: %s knows no augmentation", teacher.name)
+	}
+	if err := s.initialise(teacher); err != nil {
+		return err
+	}
+	if _, err := s.studentRule(); err != nil {
 		return usagef("--student-skip: %w", err)
 	}
 	if err := teacher.tune(s.TeacherSkip, nil); err != nil {
@@ -246,11 +281,11 @@ func (s *distillSettings) complete(teacher *model, resuming bool) error {
 }
 
 // studentRule is what the student does to its skip connections, nil for nothing.
-func (s *distillSettings) studentRule(teacher *model) (unet.SkipRule, error) {
+func (s *distillSettings) studentRule() (unet.SkipRule, error) {
 	if s.StudentSkip == "" {
 		return nil, nil
 	}
-	t, err := skiptune.Parse(s.StudentSkip, teacher.skipSides())
+	t, err := skiptune.Parse(s.StudentSkip, skipSides(s.net))
 	if err != nil {
 		return nil, err
 	}
@@ -278,28 +313,6 @@ func (s *distillSettings) classes(teacher *model) []float64 {
 	return slices.Repeat([]float64{1}, teacher.labels)
 }
 
-// generator returns the network that the student starts as, without the teacher's skip weights.
-func (s *distillSettings) generator(u *ui, teacher *model) (*unet.Net, error) {
-	if s.InitFrom == "" {
-		return teacher.net.Net.Clone().WithSkipRule(nil), nil
-	}
-	m, err := u.openModel(s.InitFrom)
-	if err != nil {
-		return nil, fmt.Errorf("--init-from: %w", err)
-	}
-	if m.net == nil {
-		return nil, usagef("--init-from: %s is not a network", m.name)
-	}
-	if m.net.Net.Config.JSON() != teacher.net.Net.Config.JSON() {
-		return nil, usagef("--init-from: %s is another kind of network than the teacher: %s and %s", m.name, m.net.Net.Config.JSON(), teacher.net.Net.Config.JSON())
-	}
-	if s.InitSHA != "" && s.InitSHA != m.sha {
-		return nil, fmt.Errorf("--init-from: the run was started with a file of SHA-256 %s, %s has %s", s.InitSHA, m.name, m.sha)
-	}
-	s.InitSHA = m.sha
-	return m.net.Net.WithSkipRule(nil), nil
-}
-
 // setup is what options.json keeps beside the options of package distill.
 func (s *distillSettings) setup() any { return fieldsBut(*s, "options", "eval") }
 
@@ -307,37 +320,6 @@ func (s *distillSettings) setup() any { return fieldsBut(*s, "options", "eval") 
 func (s *distillSettings) evaluateTicks() int {
 	t := trainSettings{Options: train.Options{Tick: s.Options.Tick, Batch: s.Options.Batch, SnapshotTicks: s.Options.SnapshotTicks}, Eval: s.Eval}
 	return t.evaluateTicks()
-}
-
-// A distillPlan is what --dry-run prints.
-type distillPlan struct {
-	*distillSettings
-	Parameters int     `json:"parameters"`   // of each network
-	Memory     float64 `json:"memory_bytes"` // estimate of the most memory
-}
-
-// describe prints the settings and the memory they need: weights of four networks, the moments of two Adams, one gradient of both per microbatch, and
-// the activations of the microbatches that run at once: one network in training beside two that are differentiated for their input.
-func (s *distillSettings) describe(u *ui, teacher *model) error {
-	cost := networkCost(teacher.net.Net, teacher.height, teacher.width)
-	o := s.Options
-	micro := o.Microbatch
-	if micro == 0 {
-		micro = min(16, o.Batch)
-	}
-	passes := (o.Batch + micro - 1) / micro
-	weights := 4 * float64(cost.Parameters) * float64(4+4+2*passes)
-	active := float64(min(passes, runtime.GOMAXPROCS(0))) * float64(micro) * 3 * float64(cost.TrainBytes)
-	p := distillPlan{s, cost.Parameters, weights + active}
-	if u.json {
-		return u.result(p)
-	}
-	if err := u.result(s); err != nil {
-		return err
-	}
-	u.note("%d parameters a network; most memory about %.0f MB: %.0f MB for weights, moments and gradients, %.0f MB for activations (a smaller --microbatch needs less)",
-		cost.Parameters, p.Memory/1e6, weights/1e6, active/1e6)
-	return nil
 }
 
 func distillPresetNames() []string { return namesIn(distillPresets, "presets/distill") }

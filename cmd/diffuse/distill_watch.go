@@ -31,7 +31,7 @@ type distillWatcher struct {
 
 // wrap makes a network one of package train, with the teacher's preconditioning.
 func (w *distillWatcher) wrap(net *unet.Net) train.Network {
-	return trainee{Denoiser: unet.Denoiser{Net: net, Precond: w.teacher.precond}}
+	return trainee{Denoiser: unet.Denoiser{Net: net.WithPrecision(w.settings.Precision.precision()), Precond: w.teacher.precond}}
 }
 
 func (w *distillWatcher) progress(p train.Progress) {
@@ -58,7 +58,7 @@ func (w *distillWatcher) student(images int64) (*unet.Model, error) {
 		return nil, err
 	}
 	m := *t.net
-	m.Net, m.Training, m.ImagesTrained, m.Description, m.License = w.ema, training, images, s.Description, s.License
+	m.Net, m.Card.Config, m.Training, m.ImagesTrained, m.Description, m.License = w.ema, w.ema.Config, training, images, s.Description, s.License
 	m.Sampling = &unet.Sampling{Sampler: "consistency", Steps: o.Steps, SigmaMin: o.SigmaMin, SigmaMax: o.SigmaInit, Rho: o.Rho, Few: true, Skip: s.StudentSkip}
 	return &m, nil
 }
@@ -217,8 +217,16 @@ func (w *distillWatcher) already(dir string, images int64) error {
 	return nil
 }
 
+// film shows the run's grids one after the other. The run does not depend on it.
+func (w *distillWatcher) film(dir string) {
+	if err := filmRun(dir); err != nil {
+		w.u.warn("no film of the run: %v", err)
+	}
+}
+
 // conclude says what the run has left.
 func (w *distillWatcher) conclude(dir string, images int64) error {
+	w.film(dir)
 	if w.u.json {
 		return w.u.result(map[string]any{"run": dir, "images": images, "snapshot": w.saved})
 	}

@@ -89,6 +89,11 @@ const (
 	lastFrame             = 2 * time.Second
 )
 
+// frameDelay is how long each of so many frames is shown.
+func frameDelay(frames int) time.Duration {
+	return min(max(filmLength/time.Duration(frames), shortFrame), longFrame)
+}
+
 // animation lays the pictures of each step out as a grid.
 func (f *film) animation(columns, enlarged int) imageio.Animation {
 	steps := 0
@@ -96,7 +101,7 @@ func (f *film) animation(columns, enlarged int) imageio.Animation {
 		steps = max(steps, len(frames))
 	}
 	a := imageio.Animation{}
-	delay := min(max(filmLength/time.Duration(steps), shortFrame), longFrame)
+	delay := frameDelay(steps)
 	sheet := make([]imageio.Image, len(f.frames))
 	for k := range steps {
 		for i, frames := range f.frames {

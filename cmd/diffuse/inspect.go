@@ -25,7 +25,7 @@ import (
 )
 
 func inspectCommand(u *ui) *cobra.Command {
-	skips, tensors, arch := false, false, ""
+	skips, tensors, arch := skipOptions{}, false, ""
 	c := &cobra.Command{
 		Use:   "inspect X",
 		Short: "Say what a file or folder is",
@@ -38,16 +38,21 @@ guided-diffusion or consistency_models, other pickles and PyTorch files (arrays)
 --tensors lists the weights of a model, as they are stored, instead of its levels.
 --skips shows how strong the skip connections of a model are, the number that
 skip weights (sample --skip) act on: at each, the norm of the skip over that of
-the decoder's features, on the model's own pictures with noise added.`,
+the decoder's features, on the model's own pictures with noise added (--sigmas), or
+on the noise alone, which is all that a one-step generator is given (--noise-only).`,
 		Example: `  diffuse inspect fashion
   diffuse inspect runs/mine
   diffuse inspect fashion-teacher --skips
+  diffuse inspect fashion-student --skips --sigmas 2.5 --noise-only
   diffuse inspect out/000017.png --json`,
 		Args:              between(1, 1, "one file, folder or embedded model"),
 		ValidArgsFunction: completeModel,
 		RunE: func(c *cobra.Command, args []string) error {
-			if skips {
-				f, err := inspectSkips(c.Context(), u, args[0])
+			if err := skips.check(c.Flags()); err != nil {
+				return err
+			}
+			if skips.on {
+				f, err := inspectSkips(c.Context(), u, args[0], skips)
 				return showFinding(u, args[0], f, err)
 			}
 			f, err := inspect(args[0], arch)
@@ -62,7 +67,7 @@ the decoder's features, on the model's own pictures with noise added.`,
 	}
 	c.Flags().BoolVar(&tensors, "tensors", false, "list the tensors of a model")
 	archFlag(c, &arch)
-	c.Flags().BoolVar(&skips, "skips", false, "tabulate the strength of a model's skip connections")
+	skips.bind(c.Flags())
 	return c
 }
 

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/spf13/pflag"
+
 	"diffuse/sampler"
 	"diffuse/tensor"
 	"diffuse/unet"
@@ -19,13 +21,55 @@ type skipRatio struct {
 	Ratio   []float64 `json:"ratio"` // mean over pictures of the norms' quotient, per noise level
 }
 
+// skipOptions are the flags of "diffuse inspect --skips".
+type skipOptions struct {
+	on        bool
+	sigmas    []float64 // none: skipLevels of the model's own
+	noiseOnly bool
+}
+
+func (o *skipOptions) bind(f *pflag.FlagSet) {
+	f.BoolVar(&o.on, "skips", false, "tabulate the strength of a model's skip connections")
+	f.Float64SliceVar(&o.sigmas, "sigmas", nil, fmt.Sprintf("with --skips: `LIST` of noise levels (default: %d from the model's highest to its lowest)", skipLevels))
+	f.Lookup("sigmas").DefValue = "" // not the brackets of an empty list
+	f.BoolVar(&o.noiseOnly, "noise-only", false, "with --skips: noise without a picture")
+}
+
+// check refuses flags that have no effect.
+func (o *skipOptions) check(f *pflag.FlagSet) error {
+	for _, name := range []string{"sigmas", "noise-only"} {
+		if f.Changed(name) && !o.on {
+			return usagef("--%s has no effect without --skips", name)
+		}
+	}
+	return nil
+}
+
+// levels returns the noise levels of the table.
+func (o *skipOptions) levels(m *model) ([]float64, error) {
+	if len(o.sigmas) == 0 {
+		g := gridOptions{schedule: "karras", steps: skipLevels, sigmaMin: m.defaults.SigmaMin, sigmaMax: m.defaults.SigmaMax, rho: m.defaults.Rho}
+		levels, err := g.sigmas(m.precond)
+		if err != nil {
+			return nil, err
+		}
+		return levels[:skipLevels], nil // without the 0
+	}
+	for _, s := range o.sigmas {
+		if lo, hi := m.precond.Limit(s, s); !(s > 0) || lo != s || hi != s {
+			return nil, usagef("--sigmas: %s knows no noise level %g", m.name, s)
+		}
+	}
+	return o.sigmas, nil
+}
+
 const (
 	skipPictures = 16 // pictures that --skips averages over
 	skipLevels   = 7  // noise levels in its table
 )
 
 // inspectSkips tabulates ‖skip‖/‖decoder‖ at every concatenation of a model (Skip-Tuning, arXiv 2402.15170, section 3).
-func inspectSkips(ctx context.Context, u *ui, arg string) (*finding, error) {
+func inspectSkips(ctx context.Context, u *ui, arg string, so skipOptions) (*finding, error) {
 	m, err := u.openModel(arg)
 	if err != nil {
 		return nil, err
@@ -33,29 +77,28 @@ func inspectSkips(ctx context.Context, u *ui, arg string) (*finding, error) {
 	if m.net == nil || m.net.Net.Skips() == 0 {
 		return nil, usagef("--skips: %s has no skip connections", m.name)
 	}
+	levels, err := so.levels(m)
+	if err != nil {
+		return nil, err
+	}
 	o := newSampleOptions()
 	o.num, o.given = skipPictures, func(flag string) bool { return flag == "num" }
 	p, err := o.planDrawing(u, m)
 	if err != nil {
 		return nil, err
 	}
-	bar := u.progress("sampling", "pictures", 0, skipPictures)
-	defer bar.finish()
-	clean, err := p.drawBatch(ctx, 0, p.pictures, nil, bar)
-	if err != nil {
-		return nil, err
+	clean := make([]float64, skipPictures*m.size())
+	if !so.noiseOnly {
+		bar := u.progress("sampling", "pictures", 0, skipPictures)
+		defer bar.finish()
+		if clean, err = p.drawBatch(ctx, 0, p.pictures, nil, bar); err != nil {
+			return nil, err
+		}
 	}
-	g := gridOptions{schedule: "karras", steps: skipLevels, sigmaMin: m.defaults.SigmaMin, sigmaMax: m.defaults.SigmaMax, rho: m.defaults.Rho}
-	levels, err := g.sigmas(m.precond)
-	if err != nil {
-		return nil, err
-	}
-	levels = levels[:skipLevels] // without the 0
-
 	joins := m.net.Net.Joins()
 	rows := make([]skipRatio, len(joins)+1)
 	for i := range rows {
-		rows[i].Ratio = make([]float64, skipLevels)
+		rows[i].Ratio = make([]float64, len(levels))
 		if i < len(joins) {
 			j := joins[i]
 			rows[i].Block, rows[i].Side, rows[i].Decoder, rows[i].Skip = j.Block, j.Side, j.Decoder, j.Skip
@@ -67,7 +110,7 @@ func inspectSkips(ctx context.Context, u *ui, arg string) (*finding, error) {
 			rows[len(joins)].Ratio[k] += ratio / skipPictures / float64(len(joins))
 		})
 	}
-	return describeSkips(m, p, levels, rows), nil
+	return describeSkips(m, p, so, levels, rows), nil
 }
 
 // observeSkips evaluates the plain network on the pictures plus noise of level sigma and reports the quotient of norms at
@@ -109,9 +152,13 @@ func pictureNorm(x *tensor.Tensor, i int) float64 {
 }
 
 // describeSkips makes the table.
-func describeSkips(m *model, p *samplePlan, levels []float64, rows []skipRatio) *finding {
+func describeSkips(m *model, p *samplePlan, so skipOptions, levels []float64, rows []skipRatio) *finding {
 	f := &finding{Kind: "skip connections: mean of ‖skip‖/‖decoder features‖ where they are joined"}
-	f.fact("inputs", "y + sigma·n for %d pictures y that the model draws itself (%s, %d steps, seeds 0 to %d) and fixed unit noise n", skipPictures, p.sampler.Name, p.steps(), skipPictures-1)
+	if so.noiseOnly {
+		f.fact("inputs", "sigma·n for fixed unit noise n, %d times", skipPictures)
+	} else {
+		f.fact("inputs", "y + sigma·n for %d pictures y that the model draws itself (%s, %d steps, seeds 0 to %d) and fixed unit noise n", skipPictures, p.sampler.Name, p.steps(), skipPictures-1)
+	}
 	header := []string{"block", "resolution", "channels", "of skip"}
 	for _, s := range levels {
 		header = append(header, fmt.Sprintf("sigma %.3g", s))
@@ -128,6 +175,6 @@ func describeSkips(m *model, p *samplePlan, levels []float64, rows []skipRatio) 
 		f.table = append(f.table, row)
 	}
 	n := len(rows) - 1
-	f.value = map[string]any{"model": m.name, "pictures": skipPictures, "sigmas": levels, "joins": rows[:n], "mean": rows[n].Ratio}
+	f.value = map[string]any{"model": m.name, "pictures": skipPictures, "noise_only": so.noiseOnly, "sigmas": levels, "joins": rows[:n], "mean": rows[n].Ratio}
 	return f
 }

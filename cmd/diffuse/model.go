@@ -117,13 +117,21 @@ func laterHash(path string) func() (string, error) {
 	}
 }
 
-// openModel is openModel that warns of weights with which nothing can be computed.
+// openModel is openModel for inference in the precision that was asked for; it warns of weights with which nothing can be computed.
 func (u *ui) openModel(arg string) (*model, error) {
 	m, err := openModel(arg)
 	if err == nil {
 		u.warnOfWeights(m)
+		m.compute(u.precision)
 	}
 	return m, err
+}
+
+// compute makes the network compute in a precision from now on. Its weights must not change any more.
+func (m *model) compute(p precisionName) {
+	if m.net != nil {
+		m.net.Net = m.net.Net.WithPrecision(p.precision()).Packed()
+	}
 }
 
 // warnOfWeights counts the weights of a model with which nothing can be computed.

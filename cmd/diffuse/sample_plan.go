@@ -59,6 +59,7 @@ func (o *sampleOptions) planDrawing(u *ui, m *model) (*samplePlan, error) {
 	}
 	if g := p.guide; g != nil && g.model != nil {
 		u.warnOfWeights(g.model)
+		g.model.compute(u.precision)
 	}
 	if err := o.planPictures(u, p); err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"diffuse/skiptune"
+	"diffuse/unet"
 )
 
 // tune applies skip weights as --skip spells them; "" leaves the model as it is. sigmas are the noise levels of the run, nil
@@ -13,7 +14,7 @@ func (m *model) tune(skip string, sigmas []float64) error {
 	if m.net == nil {
 		return usagef("--skip: %s is not a network and has no skip connections", m.name)
 	}
-	t, err := skiptune.Parse(skip, m.skipSides())
+	t, err := skiptune.Parse(skip, skipSides(m.net.Net))
 	if err != nil {
 		return usageError{err}
 	}
@@ -32,9 +33,9 @@ func (m *model) tune(skip string, sigmas []float64) error {
 	return nil
 }
 
-// skipSides lists the heights of the features at the network's skip connections, deepest first.
-func (m *model) skipSides() []int {
-	joins := m.net.Net.Joins()
+// skipSides lists the heights of the features at a network's skip connections, deepest first.
+func skipSides(n *unet.Net) []int {
+	joins := n.Joins()
 	sides := make([]int, len(joins))
 	for i, j := range joins {
 		sides[i] = j.Side

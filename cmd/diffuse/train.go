@@ -211,6 +211,9 @@ func (o *trainOptions) settings(typed *pflag.FlagSet, resuming bool) (*trainSett
 	if err := s.override(typed); err != nil {
 		return nil, usageError{err}
 	}
+	if b := s.Options.Batch; typed.Changed("batch") && !typed.Changed("microbatch") && b > 0 { // a preset's is for its own batch
+		s.Options.Microbatch = min(s.Options.Microbatch, b)
+	}
 	s.tellAugmentation()
 	if o.transfer != "" && !resuming {
 		if s.Transfer, err = newTransfer(o.transfer); err != nil {
@@ -278,7 +281,7 @@ func trainRun(ctx context.Context, u *ui, o trainOptions, s *trainSettings, data
 	job := train.Job{
 		Options: s.Options, Setup: s.setup(), Origin: s.Transfer.origin(), Net: trainable(s, net), EMA: trainable(s, ema), Data: data,
 		Validation: s.validation(held), TensorBoard: o.tensorboard,
-		Pictures: w.pictures, Snapshot: w.snapshot, Progress: w.progress, Log: w.log,
+		Pictures: func(t train.Tick) error { return w.pictures(ctx, t) }, Snapshot: w.snapshot, Progress: w.progress, Log: w.log,
 	}
 	e, err := w.newEvaluator(ctx, dir, data)
 	if err != nil {
@@ -292,11 +295,11 @@ func trainRun(ctx context.Context, u *ui, o trainOptions, s *trainSettings, data
 		begin = train.Resume
 	}
 	if o.allowChange {
-		job.AllowChange = mayChange
+		job.AllowChange = trainChanges.allows
 	}
 	run, err := begin(dir, job)
 	if err != nil {
-		return hintChanged(err)
+		return trainChanges.hint(err)
 	}
 	defer run.Close()
 	if run.Images >= s.Options.Duration && !run.Owes() {

@@ -60,5 +60,5 @@ func trainable(s *trainSettings, net *unet.Net) trainee {
 	if err != nil {
 		panic(err)
 	}
-	return trainee{Denoiser: unet.Denoiser{Net: net, Precond: p, CheckpointBlocks: s.Options.CheckpointBlocks}}
+	return trainee{Denoiser: unet.Denoiser{Net: net.WithPrecision(s.Precision.precision()), Precond: p, CheckpointBlocks: s.Options.CheckpointBlocks}}
 }

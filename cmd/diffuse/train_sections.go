@@ -11,7 +11,7 @@ var trainSections = []struct {
 	title string
 	flags []string
 }{
-	{"Run", []string{"data", "out", "resume", "allow-change", "transfer", "preset", "list-presets", "dry-run", "duration", "batch", "microbatch", "checkpoint-blocks", "seed"}},
+	{"Run", []string{"data", "out", "resume", "allow-change", "transfer", "preset", "list-presets", "dry-run", "duration", "batch", "microbatch", "precision", "checkpoint-blocks", "seed"}},
 	{"Optimisation", []string{"lr", "lr-find", "lr-rampup", "lr-decay", "lr-decay-fraction", "beta1", "beta2", "eps", "clip", "ema-halflife", "ema-rampup", "ema-stds"}},
 	{"Noise, prediction and loss", []string{"noise", "p-mean", "p-std", "precond", "sigma-data", "loss", "loss-scales", "loss-dct", "class-dropout"}},
 	{"Pictures", []string{"split", "resolution", "transform", "background", "data-memory", "grey", "unlabelled", "skip-bad", "flip", "augment"}},

@@ -35,6 +35,7 @@ type trainSettings struct {
 	Grey        bool             `json:"grey,omitempty"`        // convert to grey
 	Unlabelled  bool             `json:"unlabelled,omitempty"`  // ignore the classes
 	SkipBad     bool             `json:"skip_bad,omitempty"`    // leave out unreadable pictures
+	Precision   precisionName    `json:"precision,omitempty"`   // how the network computes; "" = auto
 	Snapshot    checkpoint.DType `json:"snapshot_type"`         // how snapshots store weights
 	Description string           `json:"description,omitempty"` // goes into the model file
 	License     string           `json:"license,omitempty"`     // goes into the model file
@@ -161,6 +162,7 @@ func (s *trainSettings) bind(f *pflag.FlagSet) {
 	s.reading.bind(f)
 	f.BoolVar(&s.Grey, "grey", s.Grey, "convert pictures to grey")
 	f.BoolVar(&s.Unlabelled, "unlabelled", s.Unlabelled, "ignore the classes of the data set")
+	precisionFlag(f, &s.Precision)
 	f.BoolVar(&s.SkipBad, "skip-bad", s.SkipBad, "leave out unreadable pictures instead of stopping")
 	f.Var((*dtypeValue)(&s.Snapshot), "snapshot-type", "numbers in snapshots: F32, F16 or BF16")
 	f.StringVar(&s.Description, "description", s.Description, "a sentence about the model, kept in its file")

@@ -7,6 +7,7 @@ import (
 	"iter"
 	"math/rand/v2"
 
+	"diffuse/distill"
 	"diffuse/imageio"
 	"diffuse/sampler"
 	"diffuse/schedule"
@@ -21,15 +22,37 @@ type trainee struct {
 	augment *tensor.Tensor // how the pictures of the next call were augmented
 }
 
-var _ train.Augmentable = trainee{}
+var (
+	_ train.Augmentable = trainee{}
+	_ distill.Critic    = trainee{}
+)
 
 // Denoise is train.Network's; a network without classes is not told any.
 func (n trainee) Denoise(t *tensor.Tape, x *tensor.Tensor, sigma []float64, labels []int, dropout []*rand.Rand) *tensor.Tensor {
+	return n.Denoiser.Denoise(t, x, sigma, n.inputs(labels, dropout))
+}
+
+// Encode is distill.Critic's.
+func (n trainee) Encode(t *tensor.Tape, x *tensor.Tensor, sigma []float64, labels []int, dropout []*rand.Rand) *tensor.Tensor {
+	in := n.inputs(labels, dropout)
+	in.EncoderOnly = true
+	return n.Denoiser.Denoise(t, x, sigma, in)
+}
+
+// DenoiseEncode is distill.Critic's.
+func (n trainee) DenoiseEncode(t *tensor.Tape, x *tensor.Tensor, sigma []float64, labels []int, dropout []*rand.Rand) (denoised, features *tensor.Tensor) {
+	in := n.inputs(labels, dropout)
+	in.OnEncoded = func(h *tensor.Tensor) { features = h }
+	denoised = n.Denoiser.Denoise(t, x, sigma, in)
+	return denoised, features
+}
+
+func (n trainee) inputs(labels []int, dropout []*rand.Rand) unet.Inputs {
 	in := unet.Inputs{Dropout: dropout, Augment: n.augment}
 	if n.LabelDim > 0 {
 		in.Labels = labels
 	}
-	return n.Denoiser.Denoise(t, x, sigma, in)
+	return in
 }
 
 // WithAugment is train.Augmentable's.
@@ -112,8 +135,9 @@ func (w *watcher) snapshot(t train.Tick) error {
 // watchSampler and watchSteps draw the pictures that are looked at and measured during training: enough to judge them by.
 const watchSampler, watchSteps = "dpmpp-2m", 12
 
-// pictures draws a grid with the same seeds at every tick.
-func (w *watcher) pictures(t train.Tick) error {
+// pictures draws a grid with the same seeds at every tick. It may take minutes at high resolution: an interrupted one is left out, which is
+// no error, since a checkpoint follows.
+func (w *watcher) pictures(ctx context.Context, t train.Tick) error {
 	net, err := w.model(t.Stats.Images)
 	if err != nil {
 		return err
@@ -141,8 +165,10 @@ func (w *watcher) pictures(t train.Tick) error {
 		batch := all[lo:min(lo+defaultBatch, len(all))]
 		start, noise := d.seededNoise(batch)
 		d.begin(start)
-		// Not the run's context: a grid takes a moment, and a checkpoint follows it.
-		x, err := d.draw(context.Background(), batch, start, noise, func(sampler.State) error { return nil })
+		x, err := d.draw(ctx, batch, start, noise, func(sampler.State) error { return nil })
+		if ctx.Err() != nil {
+			return nil
+		}
 		if err != nil {
 			return err
 		}

@@ -20,6 +20,7 @@ type ui struct {
 	stdout, stderr io.Writer
 	quiet          bool // no progress, no notes, no summaries
 	json           bool // results as JSON
+	precision      precisionName
 }
 
 // A resultWriter remembers the first failure of standard output, so that results lost to a full disk are never a success, whoever

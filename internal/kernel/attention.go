@@ -24,13 +24,19 @@ func (t tiler) attentionRows(p, floats int) int {
 //
 // A block of rows goes through all of it before the next, on one goroutine, so that never more than a few hundred kilobytes of s exist;
 // unless keep, p×p floats, is there to receive all of it, with rows that sum to 1. It panics if a slice is too short.
-func AttentionForward(y []float32, ldy int, keep, q, k, v []float32, p, d int, scale float32) {
+//
+// Tiles compute it in the given precision; float32 kernels do not round for it.
+func AttentionForward(y []float32, ldy int, keep, q, k, v []float32, p, d int, scale float32, precision Precision) {
 	checkAttention("AttentionForward", p, d, q, k, v)
 	if p == 0 {
 		return
 	}
 	checkMatrix("AttentionForward: y", y, p, d, ldy, p, d, p)
 	checkKept("AttentionForward", keep, p)
+	if precision.tiled() {
+		amxAttention(y, ldy, keep, q, k, v, p, d, scale, precision)
+		return
+	}
 	t := currentTiler()
 	keys, values := t.panelsOf(k, d, p, d, true, p), t.panelsOf(v, p, d, d, false, p)
 	defer keys.release()
@@ -65,13 +71,17 @@ func AttentionForward(y []float32, ldy int, keep, q, k, v []float32, p, d int, s
 //	ds = scale·s∘(dy·vᵀ − Σ_j s∘(dy·vᵀ)), dq = ds·k, dk = dsᵀ·q, dv = sᵀ·dy
 //
 // It panics if a slice is too short.
-func AttentionBackward(dq, dk, dv, dy []float32, lddy int, kept, q, k, v []float32, p, d int, scale float32) {
+func AttentionBackward(dq, dk, dv, dy []float32, lddy int, kept, q, k, v []float32, p, d int, scale float32, precision Precision) {
 	checkAttention("AttentionBackward", p, d, q, k, v, dq, dk, dv)
 	if p == 0 {
 		return
 	}
 	checkMatrix("AttentionBackward: dy", dy, p, d, lddy, p, d, p)
 	checkKept("AttentionBackward", kept, p)
+	if precision.tiled() {
+		amxAttentionGrad(dq, dk, dv, dy, lddy, kept, q, k, v, p, d, scale, precision)
+		return
+	}
 	t := currentTiler()
 	values, keys := t.panelsOf(v, d, p, d, true, p), t.panelsOf(k, p, d, d, false, p)
 	defer values.release()

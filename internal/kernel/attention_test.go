@@ -44,17 +44,19 @@ func slowAttention(q, k, v, dy []float32, p, d int, scale float64) (y, dq, dk, d
 
 // TestAttention: odd and even sizes, of one block of rows and of several, agree with float64, with the softmax kept and computed again, and
 // have the same bytes on one processor. Scores of size 5 carry errors of d roundings of 6e-8 each, which exp passes on: 2e-5 of the
-// largest value leaves a factor of some ten.
+// largest value leaves a factor of some ten. Where tiles compute the products, bfloat16 adds 2^-8 to each factor, bf16x3 2^-16 to each product.
 func TestAttention(t *testing.T) {
 	eachLevel(t, func(t *testing.T) {
 		for _, s := range [][2]int{{1, 1}, {1, 40}, {5, 3}, {49, 64}, {50, 17}, {64, 32}, {256, 64}, {700, 8}, {1030, 20}} {
 			p, d := s[0], s[1]
-			t.Run(fmt.Sprintf("%dx%d", p, d), func(t *testing.T) { checkAttention(t, p, d) })
+			for precision, most := range map[kernel.Precision]float64{kernel.Float32: 2e-5, kernel.BFloat16x3: 1e-4, kernel.BFloat16: 5e-2} {
+				t.Run(fmt.Sprintf("%dx%d/%v", p, d, precision), func(t *testing.T) { checkAttention(t, p, d, precision, most) })
+			}
 		}
 	})
 }
 
-func checkAttention(t *testing.T, p, d int) {
+func checkAttention(t *testing.T, p, d int, precision kernel.Precision, most float64) {
 	rng := rand.New(rand.NewPCG(uint64(p), uint64(d)))
 	q, k, v, dy := randoms(rng, p*d), randoms(rng, p*d), randoms(rng, p*d), randoms(rng, p*d)
 	scale := float32(1.5 / math.Sqrt(float64(d)))
@@ -73,8 +75,8 @@ func checkAttention(t *testing.T, p, d int) {
 			}
 			out, checks = append(out, b), append(checks, check)
 		}
-		kernel.AttentionForward(out[0], ld, keep, q, k, v, p, d, scale)
-		kernel.AttentionBackward(out[1], out[2], out[3], wide, ld, keep, q, k, v, p, d, scale)
+		kernel.AttentionForward(out[0], ld, keep, q, k, v, p, d, scale, precision)
+		kernel.AttentionBackward(out[1], out[2], out[3], wide, ld, keep, q, k, v, p, d, scale, precision)
 		for _, check := range checks {
 			check(t)
 		}
@@ -97,7 +99,7 @@ func checkAttention(t *testing.T, p, d int) {
 			largest = max(largest, math.Abs(w))
 		}
 		for i, w := range want[o] {
-			if !(math.Abs(float64(got[o][i])-w) <= 2e-5*largest) {
+			if !(math.Abs(float64(got[o][i])-w) <= most*largest) {
 				t.Fatalf("%s[%d] is %v, want %v (largest %v)", name, i, got[o][i], w, largest)
 			}
 		}
@@ -124,7 +126,7 @@ func BenchmarkAttention(b *testing.B) {
 		q, k, v, y := randoms(rng, p*d), randoms(rng, p*d), randoms(rng, p*d), make([]float32, p*d)
 		b.Run(fmt.Sprintf("%dx%d", p, d), func(b *testing.B) {
 			for b.Loop() {
-				kernel.AttentionForward(y, d, nil, q, k, v, p, d, 0.1)
+				kernel.AttentionForward(y, d, nil, q, k, v, p, d, 0.1, kernel.Float32)
 			}
 			b.ReportMetric(4*float64(p*p*d)*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
 		})

@@ -4,8 +4,11 @@ import "fmt"
 
 // Conv is the shape of a batched two-dimensional convolution (cross-correlation, as in every network library): N pictures of
 // H×W pixels with Cin channels become OutH×OutW pixels with Cout channels through KH×KW taps, Stride pixels apart, with
-// PadH rows of zeros above and below, and PadW columns of zeros to the left and to the right.
-type Conv struct{ N, H, W, Cin, Cout, KH, KW, Stride, PadH, PadW int }
+// PadH rows of zeros above and below, and PadW columns of zeros to the left and to the right. Products are those of Precision.
+type Conv struct {
+	N, H, W, Cin, Cout, KH, KW, Stride, PadH, PadW int
+	Precision                                      Precision
+}
 
 // OutH returns the output's height in pixels.
 func (g Conv) OutH() int { return (g.H+2*g.PadH-g.KH)/g.Stride + 1 }
@@ -24,9 +27,18 @@ func ConvForward(y, x, w, bias []float32, g Conv) {
 	ConvForwardInto(y, g.Cout, x, w, bias, false, g)
 }
 
+// ConvForwardPacked is ConvForward with weights that PackConv has packed from w for such a convolution; if packed is nil, w is read.
+func ConvForwardPacked(y, x, w []float32, packed *Packed, bias []float32, g Conv) {
+	convForward(y, g.Cout, x, w, packed, bias, false, g)
+}
+
 // ConvForwardInto is ConvForward for output pixels that are ldy ≥ Cout floats apart, so that several convolutions can write side by side
 // what others concatenate; the floats between are left alone. With rectify, negative results become 0 (ReLU; NaN stays).
 func ConvForwardInto(y []float32, ldy int, x, w, bias []float32, rectify bool, g Conv) {
+	convForward(y, ldy, x, w, nil, bias, rectify, g)
+}
+
+func convForward(y []float32, ldy int, x, w []float32, packed *Packed, bias []float32, rectify bool, g Conv) {
 	s := g.shape("ConvForward")
 	if ldy < g.Cout {
 		panic(fmt.Sprintf("kernel: ConvForward: pixels of y %d floats apart for %+v", ldy, g))
@@ -43,17 +55,31 @@ func ConvForwardInto(y []float32, ldy int, x, w, bias []float32, rectify bool, g
 	if g.N == 0 {
 		return
 	}
+	e := epilogue{rectify: rectify}
+	if bias != nil {
+		start := borrow((g.Cout + maxNR - 1) / maxNR * maxNR)
+		defer start.release()
+		clear(start.f[copy(start.f, bias[:g.Cout]):])
+		e.init = start.f
+	}
+	if g.Precision.tiled() {
+		if !packed.fits(g) {
+			packed = borrowPacked(s.kh, s.kw, s.cin, s.cout, g.Precision)
+			defer packed.release()
+			packed.fill(w, false)
+		}
+		amxForward(y, x, packed, s, e)
+		return
+	}
+	if g.Precision == BFloat16 {
+		o, release := rounded(x[:s.inputs()], w[:s.weights()])
+		defer release()
+		x, w = o[0], o[1]
+	}
 	t := currentTiler()
 	p := t.panelsOf(w, s.kh*s.kw*s.cin, s.cout, s.cout, false, s.n*s.ho*s.wo)
 	defer p.release()
-	if bias == nil {
-		t.correlate(y, x, p, s, epilogue{rectify: rectify})
-		return
-	}
-	start := borrow(p.count * t.nr)
-	defer start.release()
-	clear(start.f[copy(start.f, bias[:g.Cout]):])
-	t.correlate(y, x, p, s, epilogue{init: start.f, rectify: rectify})
+	t.correlate(y, x, p, s, e)
 }
 
 // ConvInputGrad adds to dx (N×H×W×Cin) the gradient with respect to x of the loss whose gradient with respect to y is
@@ -71,11 +97,23 @@ func ConvInputGrad(dx, dy, w []float32, g Conv) {
 		return
 	}
 	t := currentTiler()
-	if s.stride != 1 || s.padH >= s.kh || s.padW >= s.kw {
+	turned := s.stride == 1 && s.padH < s.kh && s.padW < s.kw // then it is the convolution of dy with the weights turned by 180° and transposed
+	if turned && g.Precision.tiled() {
+		p := borrowPacked(s.kh, s.kw, s.cout, s.cin, g.Precision)
+		defer p.release()
+		p.fill(w, true)
+		amxForward(dx, dy, p, s.flipped(), epilogue{accumulate: true})
+		return
+	}
+	if g.Precision == BFloat16 {
+		o, release := rounded(dy[:s.outputs()], w[:s.weights()])
+		defer release()
+		dy, w = o[0], o[1]
+	}
+	if !turned {
 		t.scatterGrad(dx, dy, w, s)
 		return
 	}
-	// At stride 1 it is the convolution of dy with the weights turned by 180° and transposed.
 	p := t.flippedPanels(w, s)
 	defer p.release()
 	t.correlate(dx, dy, p, s.flipped(), epilogue{accumulate: true})
@@ -100,6 +138,15 @@ func ConvWeightGrad(dw, dbias, dy, x []float32, g Conv) {
 	}
 	g.need("ConvWeightGrad", "dw", dw, s.weights())
 	g.need("ConvWeightGrad", "x", x, s.inputs())
+	if g.Precision.tiled() {
+		amxWeightGrad(dw, dy, x, s, g.Precision == BFloat16x3)
+		return
+	}
+	if g.Precision == BFloat16 {
+		o, release := rounded(dy[:s.outputs()], x[:s.inputs()])
+		defer release()
+		dy, x = o[0], o[1]
+	}
 	t := currentTiler()
 	if t.narrow(&s) {
 		t.weightGradNarrow(dw, dy, x, s)

@@ -2,6 +2,7 @@ package kernel_test
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"runtime"
 	"testing"
@@ -242,4 +243,45 @@ func TestConvPanics(t *testing.T) {
 	mustPanic(t, "negative padding", "impossible shape", func() { kernel.ConvForward(s, s, s, nil, g) })
 	g.PadW, g.KH = 1, 7
 	mustPanic(t, "kernel too tall", "impossible shape", func() { kernel.ConvForward(s, s, s, nil, g) })
+}
+
+// TestConvPrecision: in every precision a convolution and its gradients are near enough to sums in float64, and weights packed before give the
+// bits of those that were not.
+func TestConvPrecision(t *testing.T) {
+	eachLevel(t, func(t *testing.T) {
+		for _, p := range []kernel.Precision{kernel.Float32, kernel.BFloat16x3, kernel.BFloat16} {
+			for _, g := range convShapes {
+				g.Precision = p
+				d := newConvData(g)
+				d.run()
+				y := starts(len(d.y), func(i int) float32 { return d.bias[i%g.Cout] })
+				dx := starts(len(d.dx), func(i int) float32 { return d.startX[i] })
+				dw := starts(len(d.dw), func(i int) float32 { return d.startW[i] })
+				eachProduct(g, func(iy, ix, iw int) {
+					y[iy].add(d.x[ix], d.w[iw])
+					dx[ix].add(d.dy[iy], d.w[iw])
+					dw[iw].add(d.x[ix], d.dy[iy])
+				})
+				what := fmt.Sprintf("%v %+v ", p, g)
+				within(t, what+"y", d.y, y, p)
+				within(t, what+"dx", d.dx, dx, p)
+				within(t, what+"dw", d.dw, dw, p)
+				again := make([]float32, len(d.y))
+				kernel.ConvForwardPacked(again, d.x, d.w, kernel.PackConv(d.w, g), d.bias, g)
+				sameBits(t, what+"packed", again, d.y)
+			}
+		}
+	})
+}
+
+// within is closeTo for products of precision p: each of two factors of bfloat16 is off by 2^-8 at most, of bf16x3 a product by 2^-16.
+func within(t *testing.T, what string, got []float32, want []sum, p kernel.Precision) {
+	t.Helper()
+	product := map[kernel.Precision]float64{kernel.Float32: 0, kernel.BFloat16x3: 0x1p-16, kernel.BFloat16: 0x1.01p-7}[p]
+	for i, w := range want {
+		tol := (product + float64(3*w.n+2)*0x1p-24) * (w.abs + 1e-30)
+		if d := math.Abs(float64(got[i]) - w.v); !(d <= tol) {
+			t.Fatalf("%s: [%d] = %g, want %g (off by %g, allowed %g)", what, i, got[i], w.v, d, tol)
+		}
+	}
 }

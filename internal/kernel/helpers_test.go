@@ -140,6 +140,12 @@ func TestLevels(t *testing.T) {
 		want = kernel.AVX2
 		if has("avx512f", "avx512bw", "avx512dq", "avx512vl") {
 			want = kernel.AVX512
+			if has("avx512_bf16") {
+				want = kernel.AVX512BF16
+				if has("amx_tile", "amx_bf16") && tilesGranted() {
+					want = kernel.AMX
+				}
+			}
 		}
 	}
 	if kernel.Best() != want {

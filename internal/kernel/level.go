@@ -10,12 +10,14 @@ type Level int
 
 // The levels, each of which includes the ones before it.
 const (
-	Generic Level = iota // plain Go, everywhere
-	AVX2                 // AVX2 and FMA
-	AVX512               // AVX-512 F, BW, DQ and VL
+	Generic    Level = iota // plain Go, everywhere
+	AVX2                    // AVX2 and FMA
+	AVX512                  // AVX-512 F, BW, DQ and VL
+	AVX512BF16              // AVX-512's conversions to bfloat16 and products of pairs of such numbers
+	AMX                     // tiles of bfloat16
 )
 
-// String returns the level's name in lower case: "generic", "avx2" or "avx512".
+// String returns the level's name in lower case: "generic", "avx2", "avx512", "avx512bf16" or "amx".
 func (l Level) String() string {
 	switch l {
 	case Generic:
@@ -24,6 +26,10 @@ func (l Level) String() string {
 		return "avx2"
 	case AVX512:
 		return "avx512"
+	case AVX512BF16:
+		return "avx512bf16"
+	case AMX:
+		return "amx"
 	}
 	return fmt.Sprintf("Level(%d)", int(l))
 }
@@ -42,6 +48,9 @@ func Current() Level {
 	}
 	return detect()
 }
+
+// vectorLevel is Current for kernels that have nothing to do with bfloat16.
+func vectorLevel() Level { return min(Current(), AVX512) }
 
 // SetLevel makes every kernel of the process use level l until restore is called; it is meant for tests
 // and benchmarks, and panics if l is above Best.

@@ -62,7 +62,7 @@ func addParts(dst, r []float32, k int) {
 // Below, each kernel runs on the folded rows first, then on the pixels left over, one to a row.
 
 func affineSIMD(dst, x, a, b []float32, p, c int, silu bool) bool {
-	l := Current()
+	l := vectorLevel()
 	if l == Generic {
 		return false
 	}
@@ -92,7 +92,7 @@ func affineRows(l Level, dst, x, a, b []float32, p int, silu bool) {
 }
 
 func affineAddGradSIMD(dx, dz, x, ca, cb, cc []float32, p, c int) bool {
-	l := Current()
+	l := vectorLevel()
 	if l == Generic {
 		return false
 	}
@@ -117,7 +117,7 @@ func affineAddGradRows(l Level, dx, dz, x, ca, cb, cc []float32, p int) {
 }
 
 func addChannelsSIMD(dst, x, e []float32, p, c int) bool {
-	l := Current()
+	l := vectorLevel()
 	if l == Generic {
 		return false
 	}

@@ -7,7 +7,7 @@ package kernel
 
 // momentsSIMD adds Σ (x-center) to sum and Σ (x-center)² to sumsq.
 func momentsSIMD(sum, sumsq, x, center []float32, p, c int) bool {
-	l := Current()
+	l := vectorLevel()
 	if l == Generic {
 		return false
 	}
@@ -60,7 +60,7 @@ func momentsRows(l Level, sum, sumsq, x, center []float32, p, c int) {
 }
 
 func affineGradSIMD(dz, dy, x, a, b, s1, s2 []float32, p, c int, silu bool) bool {
-	l := Current()
+	l := vectorLevel()
 	if l == Generic {
 		return false
 	}

@@ -93,7 +93,7 @@ func transpose(dst []float32, ld int, src []float32, sj, rows, cols int) {
 	if Current() >= AVX2 {
 		r, c = transposeBlocks(dst, ld, src, sj, rows, cols)
 	}
-	transposeGeneric(dst[r*ld:], ld, src[r:], sj, rows-r, c) // below the blocks
+	transposeGeneric(dst[min(r*ld, len(dst)):], ld, src[min(r, len(src)):], sj, rows-r, c) // below the blocks
 	transposeGeneric(dst[min(c, len(dst)):], ld, src[min(c*sj, len(src)):], sj, rows, cols-c)
 }
 

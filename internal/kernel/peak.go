@@ -3,6 +3,10 @@ package kernel
 // PeakTurn is how many floating-point operations a turn of PeakLoop counts, a multiply-add being two.
 func PeakTurn() int {
 	switch Current() {
+	case AMX:
+		return 2 * 4 * amxRows * amxRows * amxTerms
+	case AVX512BF16:
+		return 2 * 16 * 32
 	case AVX512:
 		return 2 * 24 * 16
 	case AVX2:

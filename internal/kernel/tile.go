@@ -19,7 +19,7 @@ func currentTiler() tiler { return tilerAt(Current()) }
 // tilerAt returns the micro-kernel of level l.
 func tilerAt(l Level) tiler {
 	switch l {
-	case AVX512:
+	case AMX, AVX512BF16, AVX512:
 		return tiler{AVX512, 14, 32}
 	case AVX2:
 		return tiler{AVX2, 6, 16}

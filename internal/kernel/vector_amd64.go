@@ -10,7 +10,7 @@ func axpySIMD(y, x []float32, a float32) bool {
 }
 
 func addStridedSIMD(dst []float32, dstStride int, src []float32, srcStride, rows, cols int, a float32) bool {
-	switch Current() {
+	switch vectorLevel() {
 	case AVX512:
 		addStridedAVX512(&dst[0], &src[0], dstStride, srcStride, rows, cols, a)
 	case AVX2:
@@ -22,7 +22,7 @@ func addStridedSIMD(dst []float32, dstStride int, src []float32, srcStride, rows
 }
 
 func scaleSIMD(dst, x []float32, a float32) bool {
-	switch Current() {
+	switch vectorLevel() {
 	case AVX512:
 		scaleAVX512(&dst[0], &x[0], len(dst), a)
 	case AVX2:
@@ -34,7 +34,7 @@ func scaleSIMD(dst, x []float32, a float32) bool {
 }
 
 func addSIMD(dst, x, y []float32, a, b float32) bool {
-	switch Current() {
+	switch vectorLevel() {
 	case AVX512:
 		addAVX512(&dst[0], &x[0], &y[0], len(dst), a, b)
 	case AVX2:
@@ -46,7 +46,7 @@ func addSIMD(dst, x, y []float32, a, b float32) bool {
 }
 
 func mulSIMD(dst, x, y []float32) bool {
-	switch Current() {
+	switch vectorLevel() {
 	case AVX512:
 		mulAVX512(&dst[0], &x[0], &y[0], len(dst))
 	case AVX2:
@@ -58,7 +58,7 @@ func mulSIMD(dst, x, y []float32) bool {
 }
 
 func maxSIMD(dst, x, y []float32) bool {
-	switch Current() {
+	switch vectorLevel() {
 	case AVX512, AVX2: // what memory brings, 256 bits a turn keep up with
 		maxAVX2(&dst[0], &x[0], &y[0], len(dst))
 	default:
@@ -68,7 +68,7 @@ func maxSIMD(dst, x, y []float32) bool {
 }
 
 func lerpSIMD(dst, x []float32, beta float32) bool {
-	switch Current() {
+	switch vectorLevel() {
 	case AVX512:
 		lerpAVX512(&dst[0], &x[0], len(dst), beta)
 	case AVX2:
@@ -80,7 +80,7 @@ func lerpSIMD(dst, x []float32, beta float32) bool {
 }
 
 func dotSIMD(x, y []float32) (sum float64, ok bool) {
-	switch Current() {
+	switch vectorLevel() {
 	case AVX512:
 		return dotAVX512(&x[0], &y[0], len(x)), true
 	case AVX2:
@@ -90,7 +90,7 @@ func dotSIMD(x, y []float32) (sum float64, ok bool) {
 }
 
 func siluSIMD(dst, x []float32) bool {
-	switch Current() {
+	switch vectorLevel() {
 	case AVX512:
 		siluAVX512(&dst[0], &x[0], len(dst))
 	case AVX2:
@@ -102,7 +102,7 @@ func siluSIMD(dst, x []float32) bool {
 }
 
 func siluGradSIMD(dx, dy, x []float32) bool {
-	switch Current() {
+	switch vectorLevel() {
 	case AVX512:
 		siluGradAVX512(&dx[0], &dy[0], &x[0], len(dx))
 	case AVX2:
@@ -114,7 +114,7 @@ func siluGradSIMD(dx, dy, x []float32) bool {
 }
 
 func softmaxSIMD(dst, x []float32, rows, cols int, scale float32) bool {
-	switch Current() {
+	switch vectorLevel() {
 	case AVX512:
 		softmaxAVX512(&dst[0], &x[0], rows, cols, scale)
 	case AVX2:
@@ -126,7 +126,7 @@ func softmaxSIMD(dst, x []float32, rows, cols int, scale float32) bool {
 }
 
 func softmaxGradSIMD(dx, dy, p []float32, rows, cols int, scale float32) bool {
-	switch Current() {
+	switch vectorLevel() {
 	case AVX512:
 		softmaxGradAVX512(&dx[0], &dy[0], &p[0], rows, cols, scale)
 	case AVX2:
@@ -138,7 +138,7 @@ func softmaxGradSIMD(dx, dy, p []float32, rows, cols int, scale float32) bool {
 }
 
 func adamSIMD(w, m, v, g []float32, c *adamCoefficients) bool {
-	switch Current() {
+	switch vectorLevel() {
 	case AVX512:
 		adamAVX512(&w[0], &m[0], &v[0], &g[0], len(w), c)
 	case AVX2:
@@ -151,6 +151,16 @@ func adamSIMD(w, m, v, g []float32, c *adamCoefficients) bool {
 
 func peakSIMD(turns int) (sum float32, ok bool) {
 	switch Current() {
+	case AMX:
+		var mem [2048]float32
+		a, b := bf16Of(mem[1024:1280]), bf16Of(mem[1280:1536])
+		for i := range amxRows { // one term in each sum
+			a[i*amxTerms], b[2*i] = toBF16(0.5), toBF16(1)
+		}
+		peakAMX(&mem, turns)
+		return mem[0], true
+	case AVX512BF16:
+		return peakDots(turns), true
 	case AVX512:
 		return peakAVX512(turns), true
 	case AVX2:

@@ -1,0 +1,57 @@
+package unet
+
+import (
+	"slices"
+
+	"diffuse/tensor"
+)
+
+// WithPrecision returns a network that computes convolutions and attention in
+// precision p: forward, and backward on a tape. Everything else, and every
+// sum, is float32. Weights are shared; n is untouched.
+func (n *Net) WithPrecision(p tensor.Precision) *Net {
+	m := n.eachConv(func(c *conv) { c.precision, c.packed = p, nil })
+	m.precision = p
+	return m
+}
+
+// Packed returns a network whose convolutions find their weights in the order
+// in which the kernels of its precision read them, where that is faster. The
+// weights must not change afterwards: it is for inference. n is untouched.
+func (n *Net) Packed() *Net {
+	return n.eachConv(func(c *conv) {
+		if c.w != nil {
+			c.packed = tensor.PackConv(c.w, c.precision)
+		}
+	})
+}
+
+// Precision returns how the network computes convolutions and attention.
+func (n *Net) Precision() tensor.Precision { return n.precision }
+
+// eachConv returns a network of which f may change every convolution, but not
+// the weights, which are n's.
+func (n *Net) eachConv(f func(*conv)) *Net {
+	m := *n
+	m.encoder, m.decoder = slices.Clone(n.encoder), slices.Clone(n.decoder)
+	for _, list := range [][]stage{m.encoder, m.decoder} {
+		for i := range list {
+			s := &list[i]
+			convs := []*conv{&s.conv, &s.conv0, &s.conv1, &s.qkv, &s.proj}
+			if s.skip != nil {
+				skip := *s.skip
+				s.skip = &skip
+				convs = append(convs, s.skip)
+			}
+			if s.transformer != nil {
+				k := *s.transformer
+				s.transformer = &k
+				convs = append(convs, &k.qkv, &k.proj, &k.mlp0, &k.mlp1)
+			}
+			for _, c := range convs {
+				f(c)
+			}
+		}
+	}
+	return &m
+}
