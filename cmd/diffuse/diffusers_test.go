@@ -64,8 +64,18 @@ func TestInspectDiffusers(t *testing.T) {
 	if err := os.CopyFS(filepath.Join(pipeline, "unet"), os.DirFS(golden.Path(t, "diffusers", "store_sharded"))); err != nil {
 		t.Fatal(err)
 	}
-	if out := output(t, "inspect", pipeline); !strings.Contains(out, "diffusers folder") {
-		t.Errorf("a pipeline: %s", out)
+	for _, where := range []string{pipeline, folder} { // shards and one file
+		var plan sampleReport
+		var found struct{ Kind, SHA256 string }
+		if err := json.Unmarshal([]byte(output(t, "sample", where, "--dry-run", "--json")), &plan); err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal([]byte(output(t, "inspect", where, "--json")), &found); err != nil {
+			t.Fatal(err)
+		}
+		if found.Kind != "diffusers folder" || len(found.SHA256) != 64 || found.SHA256[:12] != plan.ModelSHA {
+			t.Errorf("%s: %+v, pictures say %s", where, found, plan.ModelSHA)
+		}
 	}
 	path := filepath.Join(pipeline, "unet", "config.json")
 	b, err := os.ReadFile(path)
