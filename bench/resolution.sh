@@ -59,7 +59,7 @@ measure() {
 }
 sampling=(--sampler dpmpp-2m --steps "$steps" --schedule karras --sigma-max 200 --sigma-min 0.005)
 
-# distances compares a folder's samples with held-out avatars, at full size and shrunk: features of the random network see some 30 pixels at most,
+# distances compares a folder's samples with held-out avatars, at full size and shrunk: features of the random network see 17 pixels at most,
 # which is texture at 128×128 and the whole picture at 8×8.
 distances() {
 	local size

@@ -22,7 +22,7 @@ func (r *realPictures) bind(f *pflag.FlagSet, o *distill.Options) {
 	images := func(p *int64, name, usage string) { f.Var((*countValue)(p), name, usage) }
 	f.StringVar(&r.Path, "adversarial", r.Path, "`SET` of real pictures that the fake network's encoder tells the student's from (SiDA, which has --alpha 1 with it); a folder or a file (diffuse data --help)")
 	f.StringVar(&r.Split, "adversarial-split", r.Split, "part of the set, if it has parts: train or test (default train)")
-	f.Float64Var(&o.CriticScale, "critic-scale", o.CriticScale, "factor on what that adds to the fake network's loss")
+	f.Float64Var(&o.CriticScale, "critic-scale", o.CriticScale, "factor on what that adds to the fake network's loss; unlike the rest of it, it does not grow with the picture, and SiDA's 1 is for 32×32×3 and more")
 	f.Float64Var(&o.AdversarialScale, "adversarial-scale", o.AdversarialScale, "factor on what it adds to the generator's loss")
 	images(&o.AdversarialHold, "adversarial-hold", "pictures, the first of the duration, in which the fake network learns alone")
 	images(&o.AdversarialStart, "adversarial-start", "pictures after which the generator's loss is half adversarial")

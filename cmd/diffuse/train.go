@@ -114,6 +114,7 @@ func runTrain(ctx context.Context, u *ui, o trainOptions, typed *pflag.FlagSet) 
 	if err := errors.Join(wrong, s.fit(h, w, c, data.Labels()), s.checkLoss(h, w, c)); err != nil {
 		return err
 	}
+	s.warnNarrow(u)
 	if o.dryRun {
 		return showPlan(u, s)
 	}

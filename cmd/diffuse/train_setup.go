@@ -209,6 +209,17 @@ func (s *trainSettings) fit(h, w, c, labels int) error {
 	return nil
 }
 
+// warnNarrow tells of a first level that noise cannot pass. All but x0 return noise, with or without the picture, and a patch of it is as
+// many independent numbers; a patch of a picture is far fewer. Pictures of such a network stay noisy (docs/results.md, High resolution).
+func (s *trainSettings) warnNarrow(u *ui) {
+	n := s.Network
+	channels, numbers := n.ModelChannels*n.ChannelMult[0], n.InChannels*n.PatchSize*n.PatchSize
+	if channels < numbers && s.Options.Precond != "x0" {
+		u.warn("the first level has %d channels for the %d numbers of a patch, whose noise does not pass: pictures will stay noisy; "+
+			"--precond x0 asks for no noise, or take a smaller --first-op or more --model-channels", channels, numbers)
+	}
+}
+
 // levelsFor chooses the levels of a network for pictures of h×w: down to 8 pixels, with twice the channels below the first level; a
 // U-ViT's down to 16, each with twice the channels of the one above, up to four times those of the first.
 func levelsFor(n *unet.Config, h, w int) []int {
