@@ -10,14 +10,12 @@ func (o Options) LearningRate(images int64) float64 {
 	if images < o.LRRampup {
 		lr *= float64(images) / float64(o.LRRampup)
 	}
-	if o.LRDecay == DecayNone {
+	start, end := o.DecayStart(), o.Duration
+	if o.LRDecay == DecayNone || images <= start { // always so if the ramp is longer than the run
 		return lr
 	}
-	start, end := float64(o.DecayStart()), float64(o.Duration)
-	u := (float64(images) - start) / (end - start)
+	u := float64(images-start) / float64(end-start)
 	switch {
-	case !(u > 0): // also the NaN of a ramp that fills the whole run
-		return lr
 	case u >= 1:
 		return 0
 	case o.LRDecay == DecayCosine:
@@ -32,7 +30,7 @@ func (o Options) DecayStart() int64 {
 	if o.LRDecay == DecayNone {
 		return o.Duration
 	}
-	return max(int64(float64(o.Duration)*(1-o.LRDecayFraction)), o.LRRampup)
+	return min(max(int64(float64(o.Duration)*(1-o.LRDecayFraction)), o.LRRampup), o.Duration)
 }
 
 // EMABeta returns the share beta of the old average in ema = weights + beta·(ema − weights) for a step of `batch` images that

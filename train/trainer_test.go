@@ -274,6 +274,10 @@ func TestDecay(t *testing.T) {
 			}
 		}
 		near(t, "ramp", o.LearningRate(25), 0.25, 1e-12)
+		short := o
+		short.Duration = 60 // ends before the ramp does, and never falls
+		near(t, "ramp of a short run", short.LearningRate(50), 0.5, 1e-12)
+		near(t, "ramp of a short run", short.LearningRate(59), 0.59, 1e-12)
 	}
 }
 
