@@ -50,6 +50,9 @@ func TestAttention(t *testing.T) {
 		for _, s := range [][2]int{{1, 1}, {1, 40}, {5, 3}, {49, 64}, {50, 17}, {64, 32}, {256, 64}, {700, 8}, {1030, 20}} {
 			p, d := s[0], s[1]
 			for precision, most := range map[kernel.Precision]float64{kernel.Float32: 2e-5, kernel.BFloat16x3: 1e-4, kernel.BFloat16: 5e-2} {
+				if precision != kernel.Float32 && kernel.Current() < kernel.AVX512BF16 {
+					continue // computed in float32
+				}
 				t.Run(fmt.Sprintf("%dx%d/%v", p, d, precision), func(t *testing.T) { checkAttention(t, p, d, precision, most) })
 			}
 		}
