@@ -2,7 +2,7 @@
 //
 // Each model is one safetensors file under models/, embedded at build time, with a model card (NAME.md) beside it that says what it
 // was trained on, for how long and under which licence. An [Entry] pairs a file with the settings it is sampled with unless the
-// user says otherwise; two entries may share a file, as "fashion" and "fashion-teacher" do.
+// user says otherwise; two entries may share a file, as "fashion" and "fashion-student" do.
 //
 // Under features/ lies the classifier whose features measure pictures of clothes ([FashionFeatures]), with a card of its own.
 //
@@ -37,15 +37,15 @@ const Default = "fashion"
 func Entries() map[string]Entry {
 	return map[string]Entry{
 		"fashion": {
-			Title: "28x28 grey clothes in ten classes, few steps", File: "fashion-teacher.safetensors",
-			Sampler: "dpmpp-2m", Steps: 12, SigmaMin: 0.01, SigmaMax: 80, Rho: 7, Skip: "0.9:1",
+			Title: "28x28 grey clothes in ten classes, one step", File: "fashion-student.safetensors",
+			Sampler: "consistency", Steps: 1, SigmaMin: 0.002, SigmaMax: 2.5, Rho: 7, Few: true,
 		},
 		"fashion-teacher": {
 			Title: "28x28 grey clothes in ten classes, many steps", File: "fashion-teacher.safetensors",
 			Sampler: "heun", Steps: 18, SigmaMin: 0.002, SigmaMax: 80, Rho: 7,
 		},
 		"fashion-student": {
-			Title: "28x28 grey clothes in ten classes, one step", File: "fashion-student.safetensors",
+			Title: "the same as fashion", File: "fashion-student.safetensors",
 			Sampler: "consistency", Steps: 1, SigmaMin: 0.002, SigmaMax: 2.5, Rho: 7, Few: true,
 		},
 	}

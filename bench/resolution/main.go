@@ -27,7 +27,7 @@ type titled struct{ title, path string }
 
 func run(args []string) error {
 	if len(args) < 3 {
-		return errors.New("usage: go run ./bench/resolution loss OUT.svg TITLE=RUN... | grid OUT.jpg TITLE=GRID.png...")
+		return errors.New("usage: go run ./bench/resolution loss OUT.svg TITLE=RUN… | grid OUT.jpg TITLE=GRID.png…")
 	}
 	var parts []titled
 	for _, arg := range args[2:] {

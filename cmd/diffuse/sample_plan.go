@@ -61,6 +61,9 @@ func (o *sampleOptions) planDrawing(u *ui, m *model) (*samplePlan, error) {
 		u.warnOfWeights(g.model)
 		g.model.compute(u.precision)
 	}
+	if own := m.defaults.Sampler; own == "consistency" && p.sampler.Name != own {
+		u.warn("%s was made to draw by %s in few evaluations; for %s, take a model of all noise levels, such as its teacher", m.name, own, p.sampler.Name)
+	}
 	if err := o.planPictures(u, p); err != nil {
 		return nil, err
 	}
