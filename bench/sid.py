@@ -35,8 +35,8 @@ def measure(path, threads, seconds):
         teacher = pickle.load(f)["ema"].requires_grad_(False)
     fake, generator, average = (copy.deepcopy(teacher) for _ in range(3))
     loss = training.sid_loss.SID_EDMLoss()
-    fake_adam = torch.optim.Adam(fake.parameters(), lr=1e-5, betas=(0, 0.999))
-    adam = torch.optim.Adam(generator.parameters(), lr=1e-5, betas=(0, 0.999))
+    fake_adam = torch.optim.Adam(fake.parameters(), lr=1e-5, betas=(0.0, 0.999))
+    adam = torch.optim.Adam(generator.parameters(), lr=1e-5, betas=(0.0, 0.999))
     none = torch.zeros(BATCH, 9)
 
     def pictures():
