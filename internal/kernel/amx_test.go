@@ -91,11 +91,14 @@ func TestTiles(t *testing.T) {
 			levels = append(levels, l)
 		}
 	}
+	if testing.Short() {
+		levels = []Level{Best()}
+	}
 	for _, l := range levels {
 		t.Run(l.String(), func(t *testing.T) {
 			defer SetLevel(l)()
 			for _, g := range amxShapes {
-				if testing.Short() && g.N*g.H*g.W*g.Cin*g.Cout > 1<<20 {
+				if testing.Short() && g.N*g.H*g.W*g.Cin*g.Cout > 1<<17 {
 					continue
 				}
 				for _, p := range []Precision{BFloat16, BFloat16x3} {

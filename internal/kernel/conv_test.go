@@ -251,6 +251,9 @@ func TestConvPrecision(t *testing.T) {
 	eachLevel(t, func(t *testing.T) {
 		for _, p := range []kernel.Precision{kernel.Float32, kernel.BFloat16x3, kernel.BFloat16} {
 			for _, g := range convShapes {
+				if testing.Short() && (p == kernel.BFloat16x3 || g.N*g.H*g.W*g.Cin*g.Cout > 1<<16) {
+					continue
+				}
 				g.Precision = p
 				d := newConvData(g)
 				d.run()
