@@ -71,6 +71,21 @@ row2:
 	VZEROUPPER
 	RET
 
+// Z8, Z9 = pairs of bf16 of two rows Z0, Z1 and Z2, Z3, the first row's in the lower halves; Z6, Z7 = the second row's as floats
+#define INTERLEAVE \
+	NARROW(0, 4)             \
+	NARROW(1, 5)             \
+	NARROW(2, 6)             \
+	NARROW(3, 7)             \
+	VPMOVZXWD Y4, Z4         \
+	VPMOVZXWD Y5, Z5         \
+	VPMOVZXWD Y6, Z6         \
+	VPMOVZXWD Y7, Z7         \
+	VPSLLD    $16, Z6, Z6    \
+	VPSLLD    $16, Z7, Z7    \
+	VPORD     Z4, Z6, Z8     \
+	VPORD     Z5, Z7, Z9
+
 // func amxPairAVX512(dst *uint16, split int, src *float32, ld, rows, cols int)
 // for k, j < 32 { dst[split + j/16*512+k/2*32+j%16*2+k%2] = bf16(v) and, if split != 0, dst[the same, less split] = bf16(v - bf16(v)),
 //                 for v = k < rows && j < cols ? src[k*ld+j] : 0 }
@@ -104,18 +119,7 @@ pair:
 	DECQ   R9
 
 have:
-	NARROW(0, 4)
-	NARROW(1, 5)
-	NARROW(2, 6)
-	NARROW(3, 7)
-	VPMOVZXWD Y4, Z4
-	VPMOVZXWD Y5, Z5
-	VPMOVZXWD Y6, Z6
-	VPMOVZXWD Y7, Z7
-	VPSLLD    $16, Z6, Z6    // the second row's in the upper halves, which makes them floats too
-	VPSLLD    $16, Z7, Z7
-	VPORD     Z4, Z6, Z8
-	VPORD     Z5, Z7, Z9
+	INTERLEAVE
 	VMOVDQU32 Z8, (DI)(DX*1)     // columns 0..15
 	VMOVDQU32 Z9, 1024(DI)(DX*1) // columns 16..31
 	TESTQ     DX, DX
@@ -126,18 +130,7 @@ have:
 	VSUBPS    Z5, Z1, Z1
 	VSUBPS    Z6, Z2, Z2
 	VSUBPS    Z7, Z3, Z3
-	NARROW(0, 4)
-	NARROW(1, 5)
-	NARROW(2, 6)
-	NARROW(3, 7)
-	VPMOVZXWD Y4, Z4
-	VPMOVZXWD Y5, Z5
-	VPMOVZXWD Y6, Z6
-	VPMOVZXWD Y7, Z7
-	VPSLLD    $16, Z6, Z6
-	VPSLLD    $16, Z7, Z7
-	VPORD     Z4, Z6, Z8
-	VPORD     Z5, Z7, Z9
+	INTERLEAVE
 	VMOVDQU32 Z8, (DI)
 	VMOVDQU32 Z9, 1024(DI)
 
