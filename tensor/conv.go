@@ -29,22 +29,27 @@ type ConvOptions struct {
 	Stride    int // distance between outputs in both directions; 0 means 1
 	Pad       int // zeros added on every side
 	Precision Precision
-	Packed    *PackedConv // the weights as [PackConv] made them for Precision; nil = w is read
+	Packed    *PackedConv // the weights as [PackConv] made them for Precision, in place of w's values, and no tape; nil = w is read
 }
 
 // A PackedConv holds weights of a convolution in the order in which kernels
 // read them.
 type PackedConv = kernel.Packed
 
-// PackConv returns the weights w, KH×KW×Cin×Cout, for convolutions of
-// precision p, which must not change afterwards; nil if that would be no
-// faster than reading w.
+// PackConv makes of the weights w, KH×KW×Cin×Cout, what convolutions of
+// precision p read fastest. It takes over w's memory, so that there is no
+// second copy: w keeps its shape and loses its values. It returns nil, and
+// leaves w alone, if they read w as it is.
 func PackConv(w *Tensor, p Precision) *PackedConv {
 	if len(w.Shape) != 4 {
 		panic(fmt.Sprintf("tensor.PackConv: w %v", w.Shape))
 	}
 	kh, kw := w.Shape[0], w.Shape[1]
-	return kernel.PackConv(w.Data, kernel.Conv{H: kh, W: kw, Cin: w.Shape[2], Cout: w.Shape[3], KH: kh, KW: kw, Stride: 1, Precision: p})
+	packed := kernel.PackConv(w.Data, kernel.Conv{H: kh, W: kw, Cin: w.Shape[2], Cout: w.Shape[3], KH: kh, KW: kw, Stride: 1, Precision: p})
+	if packed != nil {
+		w.Data = nil
+	}
+	return packed
 }
 
 // Conv2D cross-correlates x, N×H×W×Cin, with w, KH×KW×Cin×Cout, and adds b,

@@ -15,9 +15,11 @@ func (n *Net) WithPrecision(p tensor.Precision) *Net {
 	return m
 }
 
-// Packed returns a network whose convolutions find their weights in the order
-// in which the kernels of its precision read them, where that is faster. The
-// weights must not change afterwards: it is for inference. n is untouched.
+// Packed returns a network for inference: its convolutions have their weights
+// in the order in which the kernels of its precision read them, which saves
+// doing that in every evaluation. There is no second copy, and n must not be
+// used any more, nor what shares weights with it. Of the result's parameters,
+// some have no values, and it cannot compute gradients.
 func (n *Net) Packed() *Net {
 	return n.eachConv(func(c *conv) {
 		if c.w != nil {

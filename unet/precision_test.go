@@ -59,7 +59,7 @@ func TestPrecision(t *testing.T) {
 			if m.Precision() != p || m.Clone().Precision() != p || n.Precision() != tensor.Float32 {
 				t.Errorf("%s: precisions %v, %v, %v", name, m.Precision(), m.Clone().Precision(), n.Precision())
 			}
-			packed := m.Packed().Forward(nil, x, []float32{0.3, -0.7}, Inputs{})
+			packed := m.Clone().Packed().Forward(nil, x, []float32{0.3, -0.7}, Inputs{})
 			if fmt.Sprint(packed.Data) != fmt.Sprint(y) {
 				t.Errorf("%s in %v: packed weights change the result", name, p)
 			}

@@ -104,10 +104,14 @@ func (n *Net) match(files map[string]*checkpoint.Tensor) error {
 	return wrong.err()
 }
 
-// Clone returns a network with its own copy of the weights.
+// Clone returns a network with its own copy of the weights. It panics if n is
+// [Net.Packed] or has been.
 func (n *Net) Clone() *Net {
 	m := empty(n.Config)
 	for i, p := range n.params {
+		if len(p.Data) != len(m.params[i].Data) {
+			panic(fmt.Sprintf("unet.Net.Clone: the weights %q are packed", p.name))
+		}
 		copy(m.params[i].Data, p.Data)
 	}
 	if n.freqs != nil {

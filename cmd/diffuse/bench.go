@@ -85,24 +85,34 @@ func runBench(ctx context.Context, u *ui, o benchOptions) error {
 	if o.time <= 0 {
 		return usagef("--time is %s; it must be more than 0", o.time)
 	}
-	subject, err := benchSubject(u, o)
-	if err == nil && o.resolution != 0 {
-		subject, err = subject.at(o.resolution)
-	}
+	b := &bencher{ctx: ctx, u: u, filter: filter, time: o.time}
+	return b.run(func() (benchedModel, error) {
+		subject, err := benchSubject(u, o)
+		if err == nil && o.resolution != 0 {
+			subject, err = subject.at(o.resolution)
+		}
+		if err != nil {
+			return benchedModel{}, err
+		}
+		subject.CheckpointBlocks = o.checkpointBlocks
+		subject.Net = subject.Net.WithPrecision(u.precision.precision())
+		return subject, nil
+	})
+}
+
+// run measures everything that the filter lets through, of a model that open makes or reads.
+func (b *bencher) run(open func() (benchedModel, error)) error {
+	m, err := open()
 	if err != nil {
 		return err
 	}
-	b := &bencher{ctx: ctx, u: u, filter: filter, time: o.time}
-	subject.CheckpointBlocks = o.checkpointBlocks
-	subject.Net = subject.Net.WithPrecision(u.precision.precision())
-	return b.run(subject)
-}
-
-// run measures everything that the filter lets through.
-func (b *bencher) run(m benchedModel) error {
 	b.header(m.name)
 	b.peaks(m.Net.Precision())
-	b.networks(m)
+	if b.networks(m) {
+		if m, err = open(); err != nil {
+			return err
+		}
+	}
 	b.distilling(m)
 	b.training(m)
 	b.solvers(m)
@@ -151,7 +161,7 @@ func benchSubject(u *ui, o benchOptions) (benchedModel, error) {
 	if o.model == "" {
 		o.model = zoo.Default
 	}
-	m, err := u.openModel(o.model)
+	m, err := u.openWeights(o.model)
 	if err != nil {
 		return benchedModel{}, err
 	}

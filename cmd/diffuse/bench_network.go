@@ -15,11 +15,17 @@ import (
 // benchBatches are the batches at which a whole network is measured.
 var benchBatches = []int{1, 4, 16}
 
+func networkName(batch int) string { return fmt.Sprintf("Network/batch=%d", batch) }
+
 // trainBatch is the batch of a measured training step, and of layers backward.
 const trainBatch = 16
 
-// networks measures the evaluation of the whole network, the first one of the process apart.
-func (b *bencher) networks(m benchedModel) {
+// networks measures the evaluation of the whole network, the first one of the process apart, and reports whether that used m up. It comes before all
+// else, lest the memory of that be counted.
+func (b *bencher) networks(m benchedModel) (used bool) {
+	if !b.wants("FirstImage") && !slices.ContainsFunc(benchBatches, func(batch int) bool { return b.wants(networkName(batch)) }) {
+		return false
+	}
 	m.Net = m.Net.Packed()
 	r := rand.New(rand.NewPCG(2, 0))
 	h, w := m.Size()
@@ -40,7 +46,7 @@ func (b *bencher) networks(m benchedModel) {
 		b.report(name, t, figure{peakMemory() / 1e6, "peak-MB"})
 	}
 	for _, batch := range benchBatches {
-		name := fmt.Sprintf("Network/batch=%d", batch)
+		name := networkName(batch)
 		if !b.wants(name) {
 			continue
 		}
@@ -48,6 +54,7 @@ func (b *bencher) networks(m benchedModel) {
 		b.report(name, t, append(b.work(flop*float64(batch), t),
 			figure{float64(batch) / t.wall, "images/s"}, figure{peakMemory() / 1e6, "peak-MB"})...)
 	}
+	return true
 }
 
 // training measures the steps of a training run on random pictures: loading, forward, backward, Adam and the average. The

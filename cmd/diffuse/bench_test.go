@@ -101,7 +101,10 @@ func toyBench(t *testing.T, kind, filter string, asJSON bool) string {
 	var out bytes.Buffer
 	u := &ui{stdout: &out, stderr: &out, quiet: true, json: asJSON}
 	b := &bencher{ctx: context.Background(), u: u, filter: regexp.MustCompile(filter), time: time.Microsecond}
-	if err := b.run(benchedModel{unet.Denoiser{Net: toyNet(t, kind), Precond: schedule.EDM(0.5)}, "toy"}); err != nil {
+	open := func() (benchedModel, error) {
+		return benchedModel{unet.Denoiser{Net: toyNet(t, kind), Precond: schedule.EDM(0.5)}, "toy"}, nil
+	}
+	if err := b.run(open); err != nil {
 		t.Fatal(err)
 	}
 	return out.String()

@@ -108,7 +108,7 @@ func runLikelihood(ctx context.Context, u *ui, o likelihoodOptions, modelArg str
 	case o.probes < 1 || o.num < 0 || o.batch < 1:
 		return usagef("--probes is %d, --num %d, --batch %d; want 1, 0 and 1 or more", o.probes, o.num, o.batch)
 	}
-	m, err := u.openModel(modelArg)
+	m, err := u.openWeights(modelArg)
 	if err != nil {
 		return err
 	}

@@ -117,20 +117,36 @@ func laterHash(path string) func() (string, error) {
 	}
 }
 
-// openModel is openModel for inference in the precision that was asked for; it warns of weights with which nothing can be computed.
+// openModel is openWeights for inference: the weights can only be used to evaluate the network, without gradients.
 func (u *ui) openModel(arg string) (*model, error) {
-	m, err := openModel(arg)
+	m, err := u.openWeights(arg)
 	if err == nil {
-		u.warnOfWeights(m)
-		m.compute(u.precision)
+		m.pack()
 	}
 	return m, err
 }
 
-// compute makes the network compute in a precision from now on. Its weights must not change any more.
-func (m *model) compute(p precisionName) {
+// openWeights is openModel in the precision that was asked for; it warns of weights with which nothing can be computed.
+func (u *ui) openWeights(arg string) (*model, error) {
+	m, err := openModel(arg)
+	if err == nil {
+		u.adjust(m)
+	}
+	return m, err
+}
+
+// adjust makes the network compute in the precision that was asked for, and warns of weights with which nothing can be computed.
+func (u *ui) adjust(m *model) {
+	u.warnOfWeights(m)
 	if m.net != nil {
-		m.net.Net = m.net.Net.WithPrecision(p.precision()).Packed()
+		m.net.Net = m.net.Net.WithPrecision(u.precision.precision())
+	}
+}
+
+// pack makes the network fit for evaluation only.
+func (m *model) pack() {
+	if m.net != nil {
+		m.net.Net = m.net.Net.Packed()
 	}
 }
 

@@ -58,8 +58,8 @@ func (o *sampleOptions) planDrawing(u *ui, m *model) (*samplePlan, error) {
 		}
 	}
 	if g := p.guide; g != nil && g.model != nil {
-		u.warnOfWeights(g.model)
-		g.model.compute(u.precision)
+		u.adjust(g.model)
+		g.model.pack()
 	}
 	if own := m.defaults.Sampler; own == "consistency" && p.sampler.Name != own {
 		u.warn("%s was made to draw by %s in few evaluations; for %s, take a model of all noise levels, such as its teacher", m.name, own, p.sampler.Name)

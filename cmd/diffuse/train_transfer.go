@@ -31,7 +31,7 @@ func newTransfer(arg string) (*transfer, error) {
 
 // load copies the model's tensors to those of net that have the same name and shape. It fails if there is none, or if the run was started from another file.
 func (t *transfer) load(u *ui, s *trainSettings, net *unet.Net) error {
-	m, err := u.openModel(t.Model)
+	m, err := u.openWeights(t.Model)
 	if err != nil {
 		return fmt.Errorf("--transfer: %w", err)
 	}

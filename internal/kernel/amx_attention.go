@@ -7,7 +7,7 @@ func matrixShape(rows, in, out int) convShape {
 
 // amxAttention is AttentionForward by tiles. Blocks of rows go one after the other through products that are spread over the processors.
 func amxAttention(y []float32, ldy int, keep, q, k, v []float32, p, d int, scale float32, precision Precision) {
-	keys, values := borrowPacked(1, 1, d, p, precision), borrowPacked(1, 1, p, d, precision)
+	keys, values := borrowWeights(1, 1, d, p, precision), borrowWeights(1, 1, p, d, precision)
 	defer keys.release()
 	defer values.release()
 	keys.fill(k, true)
@@ -42,7 +42,7 @@ func softmaxBlock(s []float32, rows, p int, scale float32) {
 
 // amxAttentionGrad is AttentionBackward by tiles.
 func amxAttentionGrad(dq, dk, dv, dy []float32, lddy int, kept, q, k, v []float32, p, d int, scale float32, precision Precision) {
-	values, keys := borrowPacked(1, 1, d, p, precision), borrowPacked(1, 1, p, d, precision)
+	values, keys := borrowWeights(1, 1, d, p, precision), borrowWeights(1, 1, p, d, precision)
 	defer values.release()
 	defer keys.release()
 	values.fill(v, true)
@@ -53,7 +53,7 @@ func amxAttentionGrad(dq, dk, dv, dy []float32, lddy int, kept, q, k, v []float3
 	defer up.release()
 	softmax := func(r, m int) []float32 { return kept[r*p:] }
 	if kept == nil {
-		turned, buf := borrowPacked(1, 1, d, p, precision), borrow(rows*p)
+		turned, buf := borrowWeights(1, 1, d, p, precision), borrow(rows*p)
 		defer turned.release()
 		defer buf.release()
 		turned.fill(k, true)

@@ -1,12 +1,9 @@
 package kernel
 
-import (
-	"fmt"
-	"unsafe"
-)
+import "unsafe"
 
-// A Packed holds the weights of a convolution as tiles read them, for any number of calls. The zero value holds none.
-type Packed struct {
+// amxWeights are the weights of a convolution as tiles read them.
+type amxWeights struct {
 	cin, cout, kh, kw int
 	split             bool
 	groups            int // of 32 input channels
@@ -14,62 +11,37 @@ type Packed struct {
 	borrowed          scratch
 }
 
-// PackConv returns the weights w (KH×KW×Cin×Cout) as calls of ConvForward with g.Precision read them, or nil if these read w itself: in
-// Float32, and where the CPU has no tiles. The result does not follow changes of w.
-func PackConv(w []float32, g Conv) *Packed {
-	s := g.shape("PackConv")
-	g.need("PackConv", "w", w, s.weights())
-	if !g.Precision.tiled() {
-		return nil
-	}
-	p := newPacked(s.kh, s.kw, s.cin, s.cout, g.Precision)
-	p.data = bf16Of(make([]float32, (p.size()+1)/2))
-	p.fill(w, false)
-	return p
-}
-
-// borrowPacked returns a Packed for the time of a call, yet to be filled; give it back with release.
-func borrowPacked(kh, kw, cin, cout int, precision Precision) *Packed {
-	p := newPacked(kh, kw, cin, cout, precision)
+// borrowWeights returns weights for the time of a call, yet to be filled; give them back with release.
+func borrowWeights(kh, kw, cin, cout int, precision Precision) *amxWeights {
+	p := newWeights(kh, kw, cin, cout, precision)
 	buf := borrowBF16(p.size())
 	p.data, p.borrowed = buf.n, buf.scratch
 	return p
 }
 
-func newPacked(kh, kw, cin, cout int, p Precision) *Packed {
-	return &Packed{cin: cin, cout: cout, kh: kh, kw: kw, split: p == BFloat16x3, groups: (cin-1)/amxTerms + 1}
+func newWeights(kh, kw, cin, cout int, p Precision) *amxWeights {
+	return &amxWeights{cin: cin, cout: cout, kh: kh, kw: kw, split: p == BFloat16x3, groups: (cin-1)/amxTerms + 1}
 }
 
-func (p *Packed) release() { p.borrowed.release() }
-
-// fits reports whether p holds weights for g.
-func (p *Packed) fits(g Conv) bool {
-	if p == nil {
-		return false
-	}
-	if p.cin != g.Cin || p.cout != g.Cout || p.kh != g.KH || p.kw != g.KW {
-		panic(fmt.Sprintf("kernel: ConvForward: weights packed as %d×%d×%d×%d for %+v", p.kh, p.kw, p.cin, p.cout, g))
-	}
-	return p.split == (g.Precision == BFloat16x3)
-}
+func (p *amxWeights) release() { p.borrowed.release() }
 
 // steps returns how many times 32 terms a sum has.
-func (p *Packed) steps() int { return p.kh * p.kw * p.groups }
+func (p *amxWeights) steps() int { return p.kh * p.kw * p.groups }
 
 // panels returns how many times 32 columns there are, the last ones filled up with zeros.
-func (p *Packed) panels() int { return (p.cout-1)/amxPanel + 1 }
+func (p *amxWeights) panels() int { return (p.cout-1)/amxPanel + 1 }
 
 // size returns the length of data: by panel, tap and group of channels, the tiles of a step.
-func (p *Packed) size() int { return p.panels() * p.steps() * amxStep(p.split) }
+func (p *amxWeights) size() int { return p.panels() * p.steps() * amxStep(p.split) }
 
 // panel returns the tiles of panel j.
-func (p *Packed) panel(j int) []uint16 {
+func (p *amxWeights) panel(j int) []uint16 {
 	n := p.steps() * amxStep(p.split)
 	return p.data[j*n : (j+1)*n]
 }
 
 // fill packs w, KH×KW×Cin×Cout; if turned, w is KH×KW×Cout×Cin and its taps are taken in the opposite order, as convShape.flipped needs it.
-func (p *Packed) fill(w []float32, turned bool) {
+func (p *amxWeights) fill(w []float32, turned bool) {
 	taps, step := p.kh*p.kw, amxStep(p.split)
 	grain := 1
 	if taps*p.cin*p.cout < 1<<14 {
@@ -132,7 +104,7 @@ const amxSteps = 10
 // the ends of rows, find their pixels 64 bytes apart; and taps one row (of the plane) below each other share a plane.
 type amxConv struct {
 	s          *convShape
-	w          *Packed
+	w          *amxWeights
 	y, x       []float32
 	init       []float32 // bias, padded to whole panels, or nil
 	accumulate bool
@@ -147,7 +119,7 @@ type amxConv struct {
 }
 
 // amxForward computes y = x∗w with the epilogue e, of which init is padded to whole panels of amxPanel.
-func amxForward(y, x []float32, w *Packed, s convShape, e epilogue) {
+func amxForward(y, x []float32, w *amxWeights, s convShape, e epilogue) {
 	j := amxConv{s: &s, w: w, y: y, x: x, init: e.init, accumulate: e.accumulate, rectify: e.rectify, pixels: s.ho * s.wo}
 	if s.pointwise() { // any grouping of pixels is as good as another: rows of one run
 		j.pixels = s.n * s.ho * s.wo

@@ -131,7 +131,7 @@ func testTiles(t *testing.T, g Conv, p Precision) {
 		startY[i] = bias[i%g.Cout]
 	}
 	run := func() (y, dx, dw []float32) {
-		packed := borrowPacked(s.kh, s.kw, s.cin, s.cout, p)
+		packed := borrowWeights(s.kh, s.kw, s.cin, s.cout, p)
 		defer packed.release()
 		packed.fill(w, false)
 		y, wholeY := banded(s.outputs())
@@ -139,7 +139,7 @@ func testTiles(t *testing.T, g Conv, p Precision) {
 		dx, wholeX := banded(s.inputs())
 		copy(dx, startX)
 		if s.stride == 1 && s.padH < s.kh && s.padW < s.kw {
-			turned := borrowPacked(s.kh, s.kw, s.cout, s.cin, p)
+			turned := borrowWeights(s.kh, s.kw, s.cout, s.cin, p)
 			defer turned.release()
 			turned.fill(w, true)
 			amxForward(dx, dy, turned, s.flipped(), epilogue{accumulate: true})

@@ -27,7 +27,7 @@ func ConvForward(y, x, w, bias []float32, g Conv) {
 	ConvForwardInto(y, g.Cout, x, w, bias, false, g)
 }
 
-// ConvForwardPacked is ConvForward with weights that PackConv has packed from w for such a convolution; if packed is nil, w is read.
+// ConvForwardPacked is ConvForward with weights that PackConv has packed for such a convolution, and then w is not read; if packed is nil, it is.
 func ConvForwardPacked(y, x, w []float32, packed *Packed, bias []float32, g Conv) {
 	convForward(y, g.Cout, x, w, packed, bias, false, g)
 }
@@ -48,7 +48,11 @@ func convForward(y []float32, ldy int, x, w []float32, packed *Packed, bias []fl
 		g.need("ConvForward", "y", y, (s.n*s.ho*s.wo-1)*ldy+s.cout)
 	}
 	g.need("ConvForward", "x", x, s.inputs())
-	g.need("ConvForward", "w", w, s.weights())
+	if packed == nil {
+		g.need("ConvForward", "w", w, s.weights())
+	} else {
+		packed.check(g)
+	}
 	if bias != nil {
 		g.need("ConvForward", "bias", bias, g.Cout)
 	}
@@ -63,12 +67,24 @@ func convForward(y []float32, ldy int, x, w []float32, packed *Packed, bias []fl
 		e.init = start.f
 	}
 	if g.Precision.tiled() {
-		if !packed.fits(g) {
-			packed = borrowPacked(s.kh, s.kw, s.cin, s.cout, g.Precision)
-			defer packed.release()
-			packed.fill(w, false)
+		if packed != nil {
+			amxForward(y, x, packed.tiles, s, e)
+			return
 		}
-		amxForward(y, x, packed, s, e)
+		b := borrowWeights(s.kh, s.kw, s.cin, s.cout, g.Precision)
+		defer b.release()
+		b.fill(w, false)
+		amxForward(y, x, b, s, e)
+		return
+	}
+	t := currentTiler()
+	if packed != nil {
+		if g.Precision == BFloat16 {
+			o, release := rounded(x[:s.inputs()])
+			defer release()
+			x = o[0]
+		}
+		t.correlate(y, x, packed.strips, s, e)
 		return
 	}
 	if g.Precision == BFloat16 {
@@ -76,7 +92,6 @@ func convForward(y []float32, ldy int, x, w []float32, packed *Packed, bias []fl
 		defer release()
 		x, w = o[0], o[1]
 	}
-	t := currentTiler()
 	p := t.panelsOf(w, s.kh*s.kw*s.cin, s.cout, s.cout, false, s.n*s.ho*s.wo)
 	defer p.release()
 	t.correlate(y, x, p, s, e)
@@ -99,7 +114,7 @@ func ConvInputGrad(dx, dy, w []float32, g Conv) {
 	t := currentTiler()
 	turned := s.stride == 1 && s.padH < s.kh && s.padW < s.kw // then it is the convolution of dy with the weights turned by 180° and transposed
 	if turned && g.Precision.tiled() {
-		p := borrowPacked(s.kh, s.kw, s.cout, s.cin, g.Precision)
+		p := borrowWeights(s.kh, s.kw, s.cout, s.cin, g.Precision)
 		defer p.release()
 		p.fill(w, true)
 		amxForward(dx, dy, p, s.flipped(), epilogue{accumulate: true})

@@ -50,20 +50,25 @@ func (t tiler) panelsOf(b []float32, k, n, ld int, trans bool, m int) *panels {
 	}
 	p := t.newPanels(k, n, packed)
 	p.place, p.ld = b, ld
+	p.fillAll(b, ld, trans)
+	return p
+}
+
+// fillAll fills the buffer with strips of the matrix b.
+func (p *panels) fillAll(b []float32, ld int, trans bool) {
 	grain := 1
-	if k*n < 1<<16 {
+	if p.k*p.n < 1<<16 {
 		grain = p.count
 	}
-	For(p.count-packed, grain, func(j0, j1 int) {
-		for j := j0 + packed; j < j1+packed; j++ {
+	For(p.count-p.packed, grain, func(j0, j1 int) {
+		for j := j0 + p.packed; j < j1+p.packed; j++ {
 			if trans {
-				p.fill(j, 0, b, k, 1, ld)
+				p.fill(j, 0, b, p.k, 1, ld)
 			} else {
-				p.fill(j, 0, b, k, ld, 1)
+				p.fill(j, 0, b, p.k, ld, 1)
 			}
 		}
 	})
-	return p
 }
 
 // fill copies rows rows into strip j from its row q0 on; the element of row q and column c of the matrix (c counted over all
