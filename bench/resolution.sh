@@ -2,11 +2,11 @@
 # Trains a small U-ViT on avatars with and without what Simple diffusion recommends for high resolution, one run after the other, each on the same
 # pictures in the same order, and measures them all: Fréchet distances at full size and of pictures shrunk to 32×32 and 8×8, loss by
 # noise level on held-out avatars, grids. Speed and memory over resolution come last. A stopped script goes on where it was.
-# usage: [IMAGES=20000] [BATCH=8] [NUM=512] [STEPS=16] [THREADS=0] bench/resolution.sh AVATARS HELD OTHER OUT [RUN|speed|draw]...
+# usage: [IMAGES=20000] [BATCH=8] [NUM=512] [STEPS=16] [THREADS=0] bench/resolution.sh AVATARS HELD OTHER OUT [RUN|curves|draw|speed]...
 # AVATARS, HELD and OTHER: folders of bench/avatars/avatars.js, HELD with --first 20000 --num 2000 as reference, OTHER with --first 22000
 # --num 512 to see what real pictures measure. Without names, everything is done.
 set -euo pipefail
-avatars=$(realpath "${1:?usage: bench/resolution.sh AVATARS HELD OTHER OUT [RUN|speed|draw]...}") held=$(realpath "${2:?HELD is missing}")
+avatars=$(realpath "${1:?usage: bench/resolution.sh AVATARS HELD OTHER OUT [RUN|curves|draw|speed]...}") held=$(realpath "${2:?HELD is missing}")
 other=$(realpath "${3:?OTHER is missing}") out=$(realpath -m "${4:?OUT is missing}")
 shift 4
 cd "$(dirname "$0")/.."
@@ -33,8 +33,10 @@ declare -A differs=(
 	[dropout]="--noise cosine:shift=32 --dropout 0.1"
 	[dropout-low]="--noise cosine:shift=32 --dropout 0.1 --dropout-resolution 8"
 	[seed1]="--noise cosine:shift=32 --seed 1"
+	[cosine-long]="--noise cosine --duration $((2 * images)) --snapshot-ticks 1"
+	[shift32-long]="--noise cosine:shift=32 --duration $((2 * images)) --snapshot-ticks 1"
 )
-order=(cosine shift32 shift16 interpolated multiscale wavelet none seed1 dropout dropout-low)
+order=(cosine shift32 shift16 interpolated multiscale wavelet none seed1 dropout dropout-low cosine-long shift32-long)
 
 # study trains a run and draws and measures its pictures.
 study() {
@@ -68,6 +70,18 @@ distances() {
 		[ -e "$1/fd-$size.json" ] || diffuse eval "$1/samples-$size.npz" --ref "$out/held-$size.npz" --features random --metrics fd,prdc --json >"$1/part.json"
 		[ ! -e "$1/part.json" ] || mv "$1/part.json" "$1/fd-$size.json"
 	done
+}
+
+# curves measures snapshots of the long runs on their way and draws their distances over the images seen.
+curves() {
+	local run at of=()
+	for run in cosine-long shift32-long; do
+		for at in $((images / 2)) "$images" $((images * 3 / 2)) $((images * 2)); do
+			measure "$run-$at" "$out/$run/snapshot-$(printf %09d "$at").safetensors"
+		done
+		of+=("${run%-long}=$out/measured/$run")
+	done
+	go run ./bench/resolution curves "$out/curves.svg" "${of[@]}"
 }
 
 # bench prints images per second of processor time, which other work on the machine changes less than the clock, and the most memory in MB.
@@ -125,9 +139,9 @@ prepare() {
 }
 
 prepare
-[ $# -gt 0 ] || set -- "${order[@]}" draw speed
+[ $# -gt 0 ] || set -- "${order[@]}" curves draw speed
 for name; do
-	case $name in speed | draw)
+	case $name in speed | draw | curves)
 		$name
 		continue
 		;;

@@ -49,6 +49,7 @@ func lastValidation(run string) (last train.ValidationLine, err error) {
 // drawLosses draws the losses of runs by noise level, as shares of the first run's, and prints them.
 func drawLosses(out string, runs []titled) error {
 	p := newPlot("sigma", "loss / loss of "+runs[0].title)
+	p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, plot.LogTicks{Prec: -1}
 	var first train.ValidationLine
 	for i, r := range runs {
 		v, err := lastValidation(r.path)
@@ -79,6 +80,11 @@ func drawLosses(out string, runs []titled) error {
 		p.Legend.Add(r.title, l)
 	}
 	p.Y.Max *= 1.08 // room for the legend
+	return write(p, out)
+}
+
+// write draws the plot into a file, in the format of its name.
+func write(p *plot.Plot, out string) error {
 	w, err := p.WriterTo(15*vg.Centimeter, 9*vg.Centimeter, strings.TrimPrefix(filepath.Ext(out), "."))
 	if err != nil {
 		return fmt.Errorf("%s: %w", out, err)
@@ -98,14 +104,13 @@ func printHeader(v train.ValidationLine) {
 	fmt.Println("|\n|---" + strings.Repeat("|---", len(v.Bins)+1) + "|")
 }
 
-// newPlot returns an empty drawing over noise levels, in the style of the tool's other drawings.
+// newPlot returns an empty drawing in the style of the tool's other drawings.
 func newPlot(x, y string) *plot.Plot {
 	p := plot.New()
 	for _, f := range []*font.Font{&p.X.Label.TextStyle.Font, &p.Y.Label.TextStyle.Font, &p.X.Tick.Label.Font, &p.Y.Tick.Label.Font, &p.Legend.TextStyle.Font} {
 		f.Variant, f.Size = "Sans", vg.Points(9)
 	}
 	p.X.Label.Text, p.Y.Label.Text = x, y
-	p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, plot.LogTicks{Prec: -1}
 	p.Legend.Top = true
 	grid := plotter.NewGrid()
 	grid.Vertical.Color, grid.Horizontal.Color = color.Gray{225}, color.Gray{225}

@@ -1,10 +1,11 @@
 // Command resolution shows what the runs of bench/resolution.sh came to.
 //
 //	go run ./bench/resolution loss OUT.svg TITLE=RUN...
+//	go run ./bench/resolution curves OUT.svg TITLE=MEASURED...
 //	go run ./bench/resolution grid OUT.jpg TITLE=GRID.png...
 //
 // loss draws the validation loss of runs by noise level, each divided by that of the first, and prints the losses themselves as a table in
-// Markdown. grid puts pictures below each other, each under its title.
+// Markdown. curves draws the Fréchet distances of MEASURED-N, where "diffuse eval" measured a run after N images. grid puts pictures below each other, each under its title.
 package main
 
 import (
@@ -27,7 +28,7 @@ type titled struct{ title, path string }
 
 func run(args []string) error {
 	if len(args) < 3 {
-		return errors.New("usage: go run ./bench/resolution loss OUT.svg TITLE=RUN… | grid OUT.jpg TITLE=GRID.png…")
+		return errors.New("usage: go run ./bench/resolution loss OUT.svg TITLE=RUN… | curves OUT.svg TITLE=MEASURED… | grid OUT.jpg TITLE=GRID.png…")
 	}
 	var parts []titled
 	for _, arg := range args[2:] {
@@ -40,8 +41,10 @@ func run(args []string) error {
 	switch args[0] {
 	case "loss":
 		return drawLosses(args[1], parts)
+	case "curves":
+		return drawCurves(args[1], parts)
 	case "grid":
 		return stack(args[1], parts)
 	}
-	return fmt.Errorf("unknown drawing %q: want loss or grid", args[0])
+	return fmt.Errorf("unknown drawing %q: want loss, curves or grid", args[0])
 }
