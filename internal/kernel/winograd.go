@@ -8,9 +8,8 @@ package kernel
 //
 // That is 36 products for every 16 outputs of one channel pair instead of 144. The transforms interpolate at the points 0, ±a, ±b and ∞
 // with a = 5/8 and b = 3/2, which keep the sizes of all terms near one another: the error is about 1.7 times that of summing
-// the 9·Cin products in order, where the customary ±1, ±2 have four times. Weights are transformed in every call: for a picture of
-// 16×16 pixels that is a few hundredths of the work, costs less memory traffic than fetching transformed weights, which are four times
-// as large, and cannot go stale.
+// the 9·Cin products in order, where the customary ±1, ±2 have four times. Weights are transformed in every call, which costs less memory
+// traffic than fetching transformed weights, which are four times as large, and cannot go stale.
 
 // winogradTile is the side of a tile of outputs, winogradPatch that of a patch of inputs, winogradPlaces the number of products.
 const (
@@ -19,18 +18,19 @@ const (
 	winogradPlaces = winogradPatch * winogradPatch
 )
 
-// winogradLevels are the levels at which Winograd's method is used where it pays. It was not measured with AVX-512.
-var winogradLevels = map[Level]bool{Generic: true, AVX2: true}
-
-// winogradPays reports whether the method is faster. That depends on the shape of a picture and of the weights, and not on the number of
-// pictures, lest bytes depend on it: a picture must have tiles enough to make up for transforming the weights, and fill most of them.
+// winogradPays reports whether the method is faster, as it is where it halves the products of a picture, the micro-kernel's unused rows among
+// them; what else it saves there is more than the transforms cost. It does not depend on the number of pictures, lest bytes depend on it.
+// (With AVX-512 that was not measured. Its micro-kernel wants more rows, and the transforms are those of AVX2.)
 func (t tiler) winogradPays(s *convShape) bool {
-	if !winogradLevels[t.level] || !winogradFits(s) || min(s.cin, s.cout) < 16 {
+	if !winogradFits(s) || min(s.cin, s.cout) < 16 {
 		return false
 	}
 	down, across := s.winogradTiles()
-	return down*across >= 16 && 8*down*across <= s.ho*s.wo
+	return 2*winogradPlaces*t.filled(down*across) <= s.kh*s.kw*s.ho*s.wo
 }
+
+// filled returns the rows that the micro-kernel computes for rows rows.
+func (t tiler) filled(rows int) int { return (rows + t.mr - 1) / t.mr * t.mr }
 
 // winogradFits reports whether the method can compute s at all.
 func winogradFits(s *convShape) bool {
@@ -48,7 +48,6 @@ const (
 	winogradFloats = 1 << 21
 	winogradWidth  = 1 << 18 // of weights
 	winogradBeside = 1 << 16
-	winogradGroup  = 1 << 20 // of weights that are used once
 )
 
 // A winogradJob is one call in flight, or what one task does of it.
@@ -59,7 +58,7 @@ type winogradJob struct {
 	epilogue     epilogue
 	bias         []float32 // one padded row, of the channels in hand
 	down, across int       // tiles of a picture
-	from, cout   int       // first panel and number of output channels in hand
+	from, cout   int       // first panel and number of the output channels in hand
 	panel        panels    // the shape of one place's weights in hand
 	small        bool      // not worth several goroutines
 	room         int       // tiles that the buffers hold, a multiple of the micro-kernel's rows
@@ -74,8 +73,8 @@ type winogradJob struct {
 func apart(n int) int { return (n+1023)/1024*1024 + 16 }
 
 // winograd is correlate by Winograd's method. Tiles are transformed, multiplied and transformed back. Where few weights serve many tiles,
-// each task does all of this for a few tiles; otherwise some hundred tiles at a time go through one phase after the other, each
-// spread over the processors. If those are all tiles, weights are transformed a few panels at a time, just before their only use.
+// each task does all of this for a few tiles; where all tiles fit into the third-level cache, for a few weights. Otherwise some hundred
+// tiles at a time go through one phase after the other, each spread over the processors.
 func (t tiler) winograd(y, x []float32, p *panels, s convShape, e epilogue) {
 	j := winogradJob{t: t, s: &s, y: y, x: x, epilogue: e}
 	j.down, j.across = s.winogradTiles()
@@ -83,7 +82,8 @@ func (t tiler) winograd(y, x []float32, p *panels, s convShape, e epilogue) {
 	bias := borrow(p.count * t.nr)
 	defer bias.release()
 	clear(bias.f[copy(bias.f, e.init):])
-	j.choose(0, p.count)
+	j.cout, j.panel = s.cout, panels{k: s.cin, n: p.count * t.nr, nr: t.nr, count: p.count}
+	j.weightStep = apart(s.cin * j.panel.n)
 	j.small = winogradPlaces*tiles*s.cin*j.panel.n < serialWork
 	j.fit(winogradBeside, tiles)
 	if blocks := (tiles-1)/j.room + 1; winogradPlaces*j.weightStep <= winogradWidth && blocks >= wantedTasks() {
@@ -97,52 +97,37 @@ func (t tiler) winograd(y, x []float32, p *panels, s convShape, e epilogue) {
 			for i := i0; i < i1; i++ {
 				t0, t1 := i*j.room, min((i+1)*j.room, tiles)
 				own.load(t0, t0, t1)
-				own.multiply(t1-t0, 0, winogradPlaces)
+				own.multiply(t1-t0, 0, winogradPlaces, 0, s.cin)
 				own.store(t0, t0, t1)
 			}
 		})
 		return
 	}
-	j.fit(winogradFloats, tiles)
-	group := p.count
-	if j.room >= tiles {
-		group = min(group, max(wantedTasks(), winogradGroup/(winogradPlaces*s.cin*t.nr)))
-		j.choose(0, group)
-		j.fit(winogradFloats, tiles)
+	if winogradPlaces*tiles*s.cin <= winogradFloats {
+		j.byPanel(p, bias.f, tiles)
+		return
 	}
+	j.fit(winogradFloats, tiles)
 	weights := borrow(winogradPlaces * j.weightStep)
 	defer weights.release()
 	defer j.reserve()()
-	for g := 0; g < p.count; g += group {
-		j.choose(g, min(g+group, p.count))
-		j.weights, j.bias = weights.f, bias.f[g*t.nr:]
-		j.loadWeights(p)
-		for t0 := 0; t0 < tiles; t0 += j.room {
-			t1 := min(t0+j.room, tiles)
-			parts := (t1-t0-1)/t.mr + 1 // a micro-tile's rows each
-			if g == 0 {
-				j.spread(parts, func(i0, i1 int) { j.load(t0, t0+i0*t.mr, min(t0+i1*t.mr, t1)) })
-			}
-			j.spread(winogradPlaces, func(i0, i1 int) { j.multiply(t1-t0, i0, i1) })
-			j.spread(parts, func(i0, i1 int) { j.store(t0, t0+i0*t.mr, min(t0+i1*t.mr, t1)) })
-		}
+	j.weights, j.bias = weights.f, bias.f
+	j.loadWeights(p)
+	for t0 := 0; t0 < tiles; t0 += j.room {
+		t1 := min(t0+j.room, tiles)
+		parts := (t1-t0-1)/t.mr + 1 // a micro-tile's rows each
+		j.spread(parts, func(i0, i1 int) { j.load(t0, t0+i0*t.mr, min(t0+i1*t.mr, t1)) })
+		j.spread(winogradPlaces, func(i0, i1 int) { j.multiply(t1-t0, i0, i1, 0, s.cin) })
+		j.spread(parts, func(i0, i1 int) { j.store(t0, t0+i0*t.mr, min(t0+i1*t.mr, t1)) })
 	}
 }
 
-// choose makes the panels [p0, p1) of the weights, and their output channels, those that are in hand.
-func (j *winogradJob) choose(p0, p1 int) {
-	ld := (p1 - p0) * j.t.nr
-	j.from, j.cout = p0, min(ld, j.s.cout-p0*j.t.nr)
-	j.panel = panels{k: j.s.cin, n: ld, nr: j.t.nr, count: p1 - p0}
-	j.weightStep = apart(j.s.cin * ld)
-}
-
-// loadWeights transforms the panels in hand of p.
+// loadWeights transforms all panels of p.
 func (j *winogradJob) loadWeights(p *panels) {
 	cin, nr := j.s.cin, j.t.nr
 	j.spread(j.panel.count, func(i0, i1 int) {
 		for i := i0; i < i1; i++ {
-			b, bs := p.panel(j.from + i)
+			b, bs := p.panel(i)
 			winogradWeights(j.weights[i*cin*nr:], b, j.weightStep, cin*bs, bs, cin, nr)
 		}
 	})
@@ -223,15 +208,16 @@ func (s *convShape) cut(dst, pic []float32, y0, x0 int) {
 	}
 }
 
-// multiply makes the products of the places [i0, i1) for the first tiles tiles.
-func (j *winogradJob) multiply(tiles, i0, i1 int) {
-	rows := (tiles + j.t.mr - 1) / j.t.mr * j.t.mr
-	ld := j.panel.n
+// multiply makes the products of the places [i0, i1) for the first tiles tiles, of n input channels from c on, whose weights are in hand; they
+// are added to those of the channels before c.
+func (j *winogradJob) multiply(tiles, i0, i1, c, n int) {
+	rows := j.t.filled(tiles)
+	p := j.panel
+	p.k = n
 	for i := i0; i < i1; i++ {
-		p := j.panel
-		p.buf.f = j.weights[i*j.weightStep:][:j.s.cin*ld]
-		in := rowsA(j.patches[i*j.patchStep:], 0, j.s.cin, 1, j.s.cin)
-		j.t.block(j.products[i*j.productStep:], ld, in, 0, rows, rows, &p, 0, p.count, epilogue{})
+		p.buf.f = j.weights[i*j.weightStep:][:n*p.n]
+		in := rowsA(j.patches[i*j.patchStep:], c, j.s.cin, 1, n)
+		j.t.block(j.products[i*j.productStep:], p.n, in, 0, rows, rows, &p, 0, p.count, epilogue{accumulate: c > 0})
 	}
 }
 

@@ -8,7 +8,7 @@ package kernel
 
 // winogradGradPays reports whether that is faster; unlike the forward pass's bytes, these are a sum over the batch anyway.
 func (t tiler) winogradGradPays(s *convShape) bool {
-	if !winogradLevels[t.level] || !winogradFits(s) || min(s.cin, s.cout) < 16 {
+	if !winogradFits(s) || min(s.cin, s.cout) < 16 {
 		return false
 	}
 	down, across := s.winogradTiles()

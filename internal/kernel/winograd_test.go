@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// winogradShapes cover whole and cut tiles, one picture and several, every padding, channels that fill strips and that do not, and both
-// ways through winograd.
+// winogradShapes cover whole and cut tiles, one picture and several, every padding, channels that fill strips and that do not, one part of them
+// or two, and two ways through winograd; TestWinogradBytes has the third.
 var winogradShapes = []Conv{
 	{N: 1, H: 3, W: 3, Cin: 8, Cout: 8, KH: 3, KW: 3, Stride: 1},
 	{N: 1, H: 1, W: 1, Cin: 8, Cout: 16, KH: 3, KW: 3, Stride: 1, PadH: 1, PadW: 1},
@@ -20,6 +20,7 @@ var winogradShapes = []Conv{
 	{N: 1, H: 6, W: 13, Cin: 16, Cout: 24, KH: 3, KW: 3, Stride: 1, PadH: 2, PadW: 2},
 	{N: 1, H: 5, W: 5, Cin: 8, Cout: 8, KH: 3, KW: 3, Stride: 1, PadH: 4, PadW: 7},
 	{N: 2, H: 16, W: 16, Cin: 96, Cout: 104, KH: 3, KW: 3, Stride: 1, PadH: 1, PadW: 1},
+	{N: 2, H: 8, W: 8, Cin: 520, Cout: 40, KH: 3, KW: 3, Stride: 1, PadH: 1, PadW: 1},
 }
 
 // each level's micro-kernel, with the transforms that go with it.
@@ -230,7 +231,10 @@ func referenceGrad(x, dy []float32, s *convShape) []float64 {
 // TestWinogradBytes: a picture's bytes are the same alone, in any place of a batch, and on any number of threads.
 func TestWinogradBytes(t *testing.T) {
 	eachTiler(t, func(t *testing.T, tl tiler) {
-		for _, g := range []Conv{winogradShapes[3], winogradShapes[4], {N: 3, H: 16, W: 16, Cin: 96, Cout: 104, KH: 3, KW: 3, Stride: 1, PadH: 1, PadW: 1}} {
+		for _, g := range []Conv{
+			winogradShapes[3], winogradShapes[4], winogradShapes[9],
+			{N: 40, H: 16, W: 16, Cin: 96, Cout: 80, KH: 3, KW: 3, Stride: 1, PadH: 1, PadW: 1}, // in phases together, by panel alone
+		} {
 			s := g.shape("test")
 			rng := rand.New(rand.NewPCG(7, 8))
 			x, w := normals(rng, s.inputs()), normals(rng, s.weights())
@@ -262,7 +266,8 @@ func BenchmarkWinograd(b *testing.B) {
 	for _, g := range []Conv{
 		{N: 16, H: 14, W: 14, Cin: 64, Cout: 64, PadH: 1, PadW: 1}, {N: 16, H: 7, W: 7, Cin: 64, Cout: 64, PadH: 1, PadW: 1},
 		{N: 1, H: 32, W: 32, Cin: 256, Cout: 256, PadH: 1, PadW: 1}, {N: 4, H: 16, W: 16, Cin: 256, Cout: 256, PadH: 1, PadW: 1},
-		{N: 1, H: 8, W: 8, Cin: 256, Cout: 256, PadH: 1, PadW: 1}, {N: 1, H: 149, W: 149, Cin: 32, Cout: 32},
+		{N: 1, H: 16, W: 16, Cin: 512, Cout: 256, PadH: 1, PadW: 1}, {N: 16, H: 16, W: 16, Cin: 512, Cout: 256, PadH: 1, PadW: 1},
+		{N: 1, H: 8, W: 8, Cin: 256, Cout: 256, PadH: 1, PadW: 1}, {N: 16, H: 8, W: 8, Cin: 256, Cout: 256, PadH: 1, PadW: 1}, {N: 1, H: 149, W: 149, Cin: 32, Cout: 32},
 		{N: 1, H: 73, W: 73, Cin: 80, Cout: 192}, {N: 4, H: 35, W: 35, Cin: 96, Cout: 96, PadH: 1, PadW: 1},
 	} {
 		g.KH, g.KW, g.Stride = 3, 3, 1

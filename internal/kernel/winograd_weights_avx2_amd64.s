@@ -55,6 +55,9 @@ column:
 	VMOVUPS (AX), Y0               // g[0][j]
 	VMOVUPS (AX)(R10*1), Y1        // g[1][j]
 	VMOVUPS (AX)(R10*2), Y2        // g[2][j]
+	PREFETCHT0 512(AX)             // a strip's weights eight channels ahead, where runs are too short for the processor to see them coming
+	PREFETCHT0 512(AX)(R10*1)
+	PREFETCHT0 512(AX)(R10*2)
 	TRANSFORM
 	VMOVUPS Y3, (BX)               // t[0][j]
 	VMOVUPS Y4, 96(BX)             // t[1][j]
