@@ -10,10 +10,10 @@
 //
 // A tile is the block of C that a micro-kernel keeps in registers: 14×32 floats with AVX-512, 6×16 with
 // AVX2. A panel is the strip of B, K rows of one tile's width, that such a tile reads; panels are packed once
-// a call, zero padded to full width, so that the micro-kernel has no edge cases.
+// a call, or once for all calls ([PackConv]), zero padded to full width, so that the micro-kernel has no edge cases.
 //
-// 3×3 convolutions with enough channels on pictures large enough go by Winograd's method instead (winograd.go): less than half the
-// products, 1.7 times the rounding error.
+// 3×3 convolutions with enough channels go by Winograd's method instead (winograd.go) where it needs at most half the products, which is for most
+// pictures from 7×7 pixels up; it has 1.7 times the rounding error.
 //
 // # Levels
 //
