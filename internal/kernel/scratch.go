@@ -9,8 +9,9 @@ import (
 // cache line of its own, which the allocator does not promise for other sizes.
 var scratchPools [bigScratch + 1]sync.Pool
 
-// Buffers of more than 2^bigScratch floats are what memory is spent on: they are as long as they have to be (the allocator begins
-// them on a page), and a borrower takes whatever is free and long enough, lest every size that was ever needed stay around.
+// Buffers of more than 2^bigScratch floats are what memory is spent on: a borrower takes whatever is free and long enough, lest every size that
+// was ever needed stay around. Their lengths are powers of two, lest each a little longer than the last one is left to the garbage collector;
+// what nobody has written to takes no memory.
 const bigScratch = 18
 
 // freeBig holds the long buffers that nobody has borrowed.
@@ -65,7 +66,7 @@ func borrowBig(n int) []float32 {
 		freeBig.list = freeBig.list[:last]
 	}
 	if fit < 0 {
-		b = make([]float32, n)
+		b = make([]float32, 1<<bits.Len(uint(n-1)))
 	}
 	return b[:n]
 }
