@@ -34,11 +34,12 @@ declare -A differs=(
 	[dropout]="--noise cosine:shift=32 --dropout 0.1"
 	[dropout-low]="--noise cosine:shift=32 --dropout 0.1 --dropout-resolution 8"
 	[v-loss]="--noise cosine:shift=32 --loss v"
+	[x0-loss]="--noise cosine:shift=32 --loss x0"
 	[seed1]="--noise cosine:shift=32 --seed 1"
 	[cosine-long]="--noise cosine $long"
 	[shift32-long]="--noise cosine:shift=32 $long"
 )
-order=(cosine shift32 shift16 v-loss interpolated multiscale wavelet none seed1 dropout dropout-low cosine-long shift32-long)
+order=(cosine shift32 shift16 v-loss x0-loss interpolated multiscale wavelet none seed1 dropout dropout-low cosine-long shift32-long)
 
 # study trains a run and draws and measures its pictures.
 study() {
