@@ -22,7 +22,7 @@ network=(--model-type uvit --network "$out/heads.json" --first-op patch:4 --mode
 echo '{"uvit": {"head_channels": 16, "mlp_ratio": 4, "positions": "rope-2d", "rope_base": 100}}' >"$out/heads.json"
 training=(--duration "$images" --batch "$batch" --lr 0.0015 --lr-rampup 1000 --lr-decay linear --lr-decay-fraction 0.4 --ema-halflife 1000
 	--class-dropout 0 --tick $((images / 4)) --picture-ticks 0 --snapshot-ticks 0 --val-num 64)
-long="--duration $((8 * images)) --ema-halflife 4000 --tick $images --snapshot-ticks 1"
+long="--loss x0 --duration $((4 * images)) --ema-halflife 4000 --tick $images --snapshot-ticks 1"
 declare -A differs=(
 	[shift32]="--noise cosine:shift=32"
 	[shift16]="--noise cosine:shift=16"
@@ -39,7 +39,8 @@ declare -A differs=(
 	[cosine-long]="--noise cosine $long"
 	[shift32-long]="--noise cosine:shift=32 $long"
 )
-order=(cosine shift32 shift16 v-loss x0-loss interpolated multiscale wavelet none seed1 dropout dropout-low cosine-long shift32-long)
+# v-loss fails, and is not part of the study: see docs/results.md.
+order=(cosine shift32 shift16 x0-loss interpolated multiscale wavelet none seed1 dropout dropout-low cosine-long shift32-long)
 
 # study trains a run and draws and measures its pictures.
 study() {
@@ -79,7 +80,7 @@ distances() {
 curves() {
 	local run at of=()
 	for run in cosine-long shift32-long; do
-		for at in "$images" $((2 * images)) $((4 * images)) $((6 * images)) $((8 * images)); do
+		for at in "$images" $((2 * images)) $((3 * images)) $((4 * images)); do
 			measure "$run-$at" "$out/$run/snapshot-$(printf %09d "$at").safetensors"
 		done
 		of+=("${run%-long}=$out/measured/$run")
