@@ -129,6 +129,16 @@ func TestFromLogSNR(t *testing.T) {
 			t.Errorf("FromLogSNR(%d, %v, %v) = %v, want an error", c.n, c.min, c.max, g)
 		}
 	}
+	for name, l := range map[string]schedule.LogSNR{"flow": schedule.Flow(1), "laplace": schedule.Laplace(0, .5)} {
+		for n := range 3 {
+			if g, err := schedule.FromLogSNR(l, n+1, .002, math.Inf(1)); err == nil {
+				t.Errorf("%s, which begins at pure noise, gave %v in %d steps", name, g, n+1)
+			}
+		}
+		if g, err := schedule.FromLogSNR(l, 1, .002, 80); err != nil || g[0] != 80 {
+			t.Errorf("%s from 80: %v, %v", name, g, err)
+		}
+	}
 	// Reference sizes 128 apart: the printed direction turns back in the middle.
 	bad := schedule.DefaultCosine().Interpolated(8, 1024, 1024, schedule.ClipA, schedule.LowAtClean)
 	if g, err := schedule.FromLogSNR(bad, 20, 0, math.Inf(1)); err == nil {

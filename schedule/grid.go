@@ -78,8 +78,9 @@ func checkRange(n int, min, max float64) error {
 // FromLogSNR returns the n+1 noise levels that a logSNR schedule visits at n evenly spaced times, noisy end
 // first, then 0. Time runs from t = 1 (noisy) to t = 0 (clean), both included, after it has been cut to the part
 // where sigmaMin <= sigma(t) <= sigmaMax, so that no two levels collapse onto a limit; sigmaMin 0 and sigmaMax
-// +Inf cut nothing. n = 1 gives the noisy end and 0. It is an error if n < 1, if no time lies in the range, or
-// if the schedule does not fall strictly (see [Cosine.Interpolated]).
+// +Inf cut nothing. n = 1 gives the noisy end and 0. It is an error if n < 1, if no time lies in the range, if
+// the schedule does not fall strictly (see [Cosine.Interpolated]), or if it begins at pure noise, as [Flow] and
+// [Laplace] do, and sigmaMax does not cut that.
 func FromLogSNR(l LogSNR, n int, sigmaMin, sigmaMax float64) ([]float64, error) {
 	if n < 1 {
 		return nil, fmt.Errorf("schedule: %d steps; at least 1 is needed", n)
@@ -93,6 +94,9 @@ func FromLogSNR(l LogSNR, n int, sigmaMin, sigmaMax float64) ([]float64, error) 
 	t1, t0 := 1.0, 0.0
 	if first > sigmaMax {
 		first, t1 = sigmaMax, timeOf(sigma, sigmaMax)
+	}
+	if math.IsInf(first, 0) {
+		return nil, fmt.Errorf("schedule: it begins at pure noise, an infinite level; the largest noise level wanted must be finite, and is %v", sigmaMax)
 	}
 	if last < sigmaMin {
 		last, t0 = sigmaMin, timeOf(sigma, sigmaMin)

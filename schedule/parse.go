@@ -67,7 +67,11 @@ func buildConsistency(o *options) Schedule {
 	T, rho := o.whole("timesteps", 40, 2, maxTable), o.number("rho", 7, 0.01, 1000)
 	final := o.word("final", FinalZero, FinalSigmaMin)
 	return Schedule{Grid: func(n int, min, max, _ float64) ([]float64, error) {
-		if err := checkRange(n, min, max); err != nil {
+		err := checkRange(n, min, max)
+		if err == nil {
+			err = checkRange(T, min, max) // one step, too, is one of T
+		}
+		if err != nil {
 			return nil, fmt.Errorf("schedule consistency: %w", err)
 		}
 		if n > T {

@@ -146,6 +146,33 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
+// TestGridRefuses: a range that is none is an error of every schedule, for one step as for many, and what is not refused can be sampled.
+func TestGridRefuses(t *testing.T) {
+	for _, name := range schedule.Names() {
+		s, err := schedule.LookupAt(name[0], 28)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range [][2]float64{{1, 1}, {2, 1}, {0, 80}, {.002, math.Inf(1)}, {0, math.Inf(1)}, {math.NaN(), 80}, {.002, math.NaN()}, {.002, -1}} {
+			for _, n := range []int{-1, 0, 1, 2, 20} {
+				g, err := s.Grid(n, r[0], r[1], 7)
+				if err != nil {
+					continue
+				}
+				if len(g) != n+1 || !(g[n] >= 0) || math.IsInf(g[0], 0) {
+					t.Errorf("%s, %d steps from %v to %v: %v", name[0], n, r[1], r[0], g)
+				}
+				for i := range n {
+					if !(g[i] > g[i+1]) {
+						t.Errorf("%s, %d steps from %v to %v: %v", name[0], n, r[1], r[0], g)
+						break
+					}
+				}
+			}
+		}
+	}
+}
+
 // Print the noise levels of EDM's five-step grid and those of a shifted cosine schedule.
 func ExampleParse() {
 	for _, name := range []string{"karras", "cosine:shift=64@256"} {
