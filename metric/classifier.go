@@ -203,7 +203,7 @@ func (c *Classifier) Name() string { return c.Title }
 func (c *Classifier) Dim() int { return c.Widths[len(c.Widths)-1] }
 
 // Features writes the features of pictures to dst, one row of Dim each. Pictures of another size or number of channels
-// are an error.
+// are an error, and it panics if dst is not as long as these rows.
 func (c *Classifier) Features(dst []float64, pictures []imageio.Image) error {
 	_, err := c.Classify(dst, pictures)
 	return err
@@ -215,9 +215,12 @@ func (c *Classifier) Classify(dst []float64, pictures []imageio.Image) ([]int, e
 	if len(dst) != n*dim {
 		panic(fmt.Sprintf("metric: %d values for %d rows of %d features", len(dst), n, dim))
 	}
-	for _, m := range pictures {
+	for i, m := range pictures {
 		if m.H != c.Height || m.W != c.Width || m.C != c.Channels {
-			return nil, fmt.Errorf("a picture of %d×%d×%d; the %s features are for %d×%d×%d", m.H, m.W, m.C, c.Title, c.Height, c.Width, c.Channels)
+			return nil, fmt.Errorf("picture %d is one of %d×%d×%d; the %s features are for %d×%d×%d", i, m.H, m.W, m.C, c.Title, c.Height, c.Width, c.Channels)
+		}
+		if err := sound(m); err != nil {
+			return nil, fmt.Errorf("picture %d: %w", i, err)
 		}
 	}
 	classes := make([]int, n)

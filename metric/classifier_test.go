@@ -168,6 +168,10 @@ func TestFeaturesOfOnePicture(t *testing.T) {
 		if err := e.Features(one, noisePictures(1, 7, 6, 1)); err == nil {
 			t.Errorf("%s: a grey picture was taken for a colour one", name)
 		}
+		two := []imageio.Image{pictures[0], {H: 7, W: 6, C: 3, Pix: make([]uint8, 7*6*3-1)}}
+		if err := e.Features(make([]float64, 2*d), two); err == nil || !strings.Contains(err.Error(), "picture 1") {
+			t.Errorf("%s: a picture that lacks a byte: %v", name, err)
+		}
 	}
 	if _, err := metric.NewRandom(4); err == nil {
 		t.Error("random features of four channels")

@@ -15,9 +15,10 @@ type Extractor interface {
 	Name() string
 	// Dim is the number of features of one picture.
 	Dim() int
-	// Features writes len(pictures) rows of Dim features to dst, which holds as many. A row depends on its picture alone. Pictures
-	// may differ in size; grey is repeated to three channels where the network reads colours, and opacity is dropped. A
-	// picture whose Pix does not fit its size is an error that names its index.
+	// Features writes len(pictures) rows of Dim features to dst, which holds as many and no more. A row depends on its picture alone. The
+	// Inception network takes pictures of any sizes, of which grey is repeated to three channels and opacity dropped; the small ones
+	// take pictures of one size with their own channels, and others are an error. So is a picture whose Pix does not fit its size; errors
+	// name the picture's index.
 	Features(dst []float64, pictures []imageio.Image) error
 }
 
@@ -45,6 +46,14 @@ func (net *Inception) Extractor(name string) (Extractor, error) {
 		}
 	}
 	return nil, fmt.Errorf("no extractor %q; there are %s", name, strings.Join(known, ", "))
+}
+
+// sound reports a picture that is none: without pixels, or with bytes that do not fit its size.
+func sound(m imageio.Image) error {
+	if m.H < 1 || m.W < 1 || m.C != 1 && m.C != 3 && m.C != 4 || len(m.Pix) != m.H*m.W*m.C {
+		return fmt.Errorf("%d bytes as a picture of %d×%d pixels and %d channels", len(m.Pix), m.H, m.W, m.C)
+	}
+	return nil
 }
 
 func (e *inceptionExtractor) Name() string {

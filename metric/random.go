@@ -56,15 +56,19 @@ func (r *Random) Dim() int {
 	return n
 }
 
-// Features writes the features of pictures of one size to dst, one row of Dim each.
+// Features writes the features of pictures to dst, one row of Dim each, which must be its length, or it panics. The pictures must have one size
+// and the network's channels.
 func (r *Random) Features(dst []float64, pictures []imageio.Image) error {
 	n, dim := len(pictures), r.Dim()
 	if len(dst) != n*dim {
 		panic(fmt.Sprintf("metric: %d values for %d rows of %d features", len(dst), n, dim))
 	}
-	for _, m := range pictures {
+	for i, m := range pictures {
 		if h, w := pictures[0].H, pictures[0].W; m.H != h || m.W != w || m.C != r.channels {
-			return fmt.Errorf("a picture of %d×%d×%d; want %d×%d×%d", m.H, m.W, m.C, h, w, r.channels)
+			return fmt.Errorf("picture %d is one of %d×%d×%d; want %d×%d×%d", i, m.H, m.W, m.C, h, w, r.channels)
+		}
+		if err := sound(m); err != nil {
+			return fmt.Errorf("picture %d: %w", i, err)
 		}
 	}
 	kernel.For(n, pass, func(i0, i1 int) { r.features(dst[i0*dim:i1*dim], pictures[i0:i1]) })

@@ -26,8 +26,8 @@ func FrontDoors() []FrontDoor { return []FrontDoor{TorchFidelity, PytorchFID, Cl
 // is dropped. An unknown door, and a picture whose Pix does not fit its size, are errors.
 func (d FrontDoor) Prepare(dst []float32, m imageio.Image) error {
 	const n = InceptionSize
-	if m.H < 1 || m.W < 1 || m.C != 1 && m.C != 3 && m.C != 4 || len(m.Pix) != m.H*m.W*m.C {
-		return fmt.Errorf("%d bytes as a picture of %d×%d pixels and %d channels", len(m.Pix), m.H, m.W, m.C)
+	if err := sound(m); err != nil {
+		return err
 	}
 	dst = dst[:n*n*3]
 	m = m.Convert(3)

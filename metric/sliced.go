@@ -1,6 +1,7 @@
 package metric
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -43,6 +44,9 @@ func SlicedWassersteinPixels(a, b Pixels, directions Features) (order1, order2 S
 	if err := directions.Check(); err != nil {
 		return Score{}, Score{}, fmt.Errorf("sliced Wasserstein, directions: %w", err)
 	}
+	if directions.N < 1 {
+		return Score{}, Score{}, errors.New("sliced Wasserstein: no directions")
+	}
 	return sliced(directions, func(direction []float64) (x, y []float64) { return a.project(direction), b.project(direction) })
 }
 
@@ -64,6 +68,9 @@ func sliced(directions Features, project func(direction []float64) (x, y []float
 
 // Directions draws count directions, uniform on the unit sphere of d dimensions, from the seed. It panics unless d ≥ 1 and count ≥ 0.
 func Directions(count, d int, seed uint64) Features {
+	if d < 1 || count < 0 {
+		panic(fmt.Sprintf("metric: Directions: %d directions of %d dimensions", count, d))
+	}
 	r := sampler.Stream(seed, "directions")
 	f := Features{N: count, D: d, X: make([]float64, count*d)}
 	for i := range count {

@@ -75,6 +75,16 @@ func TestDirections(t *testing.T) {
 		}
 		near(t, "length", s, 1, 1e-14, 0)
 	}
+	for _, c := range [][2]int{{3, 0}, {3, -1}, {-1, 3}} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%d directions of %d dimensions were drawn", c[0], c[1])
+				}
+			}()
+			metric.Directions(c[0], c[1], 1)
+		}()
+	}
 }
 
 func TestSlicedWassersteinRefuses(t *testing.T) {
@@ -120,5 +130,8 @@ func TestSlicedWassersteinPixels(t *testing.T) {
 		if _, _, err := metric.SlicedWassersteinPixels(bad, b, dirs); err == nil {
 			t.Errorf("%d bytes of %d pictures of %d were measured", len(bad.X), bad.N, bad.D)
 		}
+	}
+	if s, _, err := metric.SlicedWassersteinPixels(a, b, metric.Directions(0, 12, 3)); err == nil {
+		t.Errorf("along no directions: %v", s)
 	}
 }
