@@ -11,7 +11,9 @@ import (
 //
 //	D(x;σ) = c_skip(σ)·x + c_out(σ)·F(c_in(σ)·x; c_noise(σ))
 //
-// The method value d.At is a sampler.Denoiser.
+// The method value d.At is a sampler.Denoiser. Pictures are on the scale of
+// [Card.ImageRange]. Several goroutines may use one Denoiser, and several
+// Denoisers one network, at once.
 type Denoiser struct {
 	*Net
 	Precond       schedule.Precond
@@ -74,9 +76,9 @@ func (d Denoiser) Size() (h, w int) {
 }
 
 // At writes to dst the denoised form of x, both N×C×H×W in float64, at one
-// noise level: a sampler.Denoiser. The network computes in float32. It
-// panics if x is not a whole number of pictures or, with Labels set, not one
-// picture per label.
+// noise level above 0: a sampler.Denoiser. The network computes in float32; dst
+// may be x. It panics if x is not a whole number of pictures or, with Labels set, not one
+// picture per label, if the network lacks a class (see [Model.Denoiser]), and if Height and Width do not pass [Config.CheckSize].
 func (d Denoiser) At(dst, x []float64, sigma float64) {
 	h, w := d.Size()
 	per := h * w * d.InChannels

@@ -25,7 +25,7 @@ type Card struct {
 	Config        Config          `json:"config"`
 	Precond       string          `json:"preconditioning"`       // "edm", "edm-v", "v", "eps", "x0", "vp", "ve", "iddpm", "discrete", "consistency" or "score"
 	SigmaData     float64         `json:"sigma_data"`            // EDM only
-	ImageRange    [2]float64      `json:"image_range"`           // what byte 0 and byte 255 become
+	ImageRange    [2]float64      `json:"image_range"`           // what byte 0 and byte 255 become: the scale of denoised pictures, mostly -1 to 1
 	ImageMean     []float64       `json:"image_mean,omitempty"`  // of the training data on that scale, per channel
 	Classes       []string        `json:"classes,omitempty"`     // names, one per label
 	Training      json.RawMessage `json:"training,omitempty"`    // how the weights came to be
@@ -85,10 +85,11 @@ func (m *Model) Save(path string, d checkpoint.DType) error {
 	return checkpoint.WriteFile(path, f)
 }
 
-// File returns the contents of a model file with weights stored as d.
+// File returns the contents of a model file with weights stored as d. The configuration in it is the network's, whatever the card says.
 func (m *Model) File(d checkpoint.DType) (*checkpoint.File, error) {
-	m.Card.Config = m.Net.Config
-	card, err := json.Marshal(m.Card)
+	c := m.Card
+	c.Config = m.Net.Config
+	card, err := json.Marshal(c)
 	if err != nil {
 		return nil, err
 	}
@@ -173,7 +174,10 @@ func ReadModel(f *checkpoint.File) (*Model, error) {
 		return nil, err // before anything of the network's size is allocated
 	}
 	m := &Model{Card: card, Net: empty(card.Config)}
-	return m, m.Net.Import(f.Tensors)
+	if err := m.Net.Import(f.Tensors); err != nil {
+		return nil, err
+	}
+	return m, nil
 }
 
 // ReadCard returns the card of an opened model file without touching its
@@ -203,8 +207,27 @@ func ReadCard(f *checkpoint.File) (Card, error) {
 }
 
 // Denoiser returns the preconditioned network for a batch with the given
-// labels (nil = none).
+// labels, which it keeps: a class per picture, −1 for none; nil = none at all. A class that the
+// network does not have is an error.
 func (m *Model) Denoiser(labels []int) (Denoiser, error) {
+	if err := m.Net.checkLabels(labels); err != nil {
+		return Denoiser{}, err
+	}
 	p, err := m.Preconditioning()
 	return Denoiser{Net: m.Net, Precond: p, Labels: labels}, err
+}
+
+// checkLabels reports the first label that is neither −1 nor a class. Where a UNet2DModel embeds labels as it does times, every number is one.
+func (c Config) checkLabels(labels []int) error {
+	numbers := c.LabelDim > 0 && c.UNet2D != nil && c.UNet2D.ClassEmbedding == "timestep"
+	for i, l := range labels {
+		switch {
+		case l == -1 || numbers && l >= 0 || 0 <= l && l < c.LabelDim:
+		case c.LabelDim == 0:
+			return fmt.Errorf("picture %d is to be of class %d, and the network has no classes", i, l)
+		default:
+			return fmt.Errorf("picture %d is to be of class %d, and the network has classes 0 to %d (-1: none)", i, l, c.LabelDim-1)
+		}
+	}
+	return nil
 }

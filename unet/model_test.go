@@ -175,6 +175,46 @@ func TestConfigErrors(t *testing.T) {
 	}
 }
 
+// TestDenoiserLabels: a class that a network does not have is an error before anything is computed.
+func TestDenoiserLabels(t *testing.T) {
+	withClasses, without := tinyConfig(), tinyConfig()
+	without.LabelDim = 0
+	numbers := without
+	numbers.LabelDim, numbers.UNet2D = 1, &unet.UNet2D{ClassEmbedding: "timestep"}
+	for _, c := range []struct {
+		config unet.Config
+		labels []int
+		want   string // in the error; "": none
+	}{
+		{withClasses, nil, ""}, {withClasses, []int{0, 2, -1}, ""},
+		{withClasses, []int{0, 3}, "picture 1 is to be of class 3, and the network has classes 0 to 2"}, {withClasses, []int{-2}, "class -2"},
+		{without, nil, ""}, {without, []int{-1, -1}, ""}, {without, []int{-1, 0}, "no classes"},
+		{numbers, []int{0, 700, -1}, ""}, {numbers, []int{-2}, "class -2"},
+	} {
+		m := &unet.Model{Net: &unet.Net{Config: c.config}, Card: unet.Card{Precond: "edm", SigmaData: 0.5}}
+		_, err := m.Denoiser(c.labels)
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("labels %v of %d classes: error %v, want %q", c.labels, c.config.LabelDim, err, c.want)
+		}
+	}
+}
+
+// TestSaveLeavesTheModel: a file records the network's configuration, and the model that is being used meanwhile stays as it is.
+func TestSaveLeavesTheModel(t *testing.T) {
+	m := tinyModel(t, tinyConfig())
+	m.Card.Config = unet.Config{}
+	f, err := m.File(checkpoint.F32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.Card.Config.ModelType != "" {
+		t.Error("the card changed")
+	}
+	if card, err := unet.ReadCard(f); err != nil || card.Config.JSON() != tinyConfig().JSON() {
+		t.Errorf("configuration %s, error %v", card.Config.JSON(), err)
+	}
+}
+
 // TestBatchAndThreads: a picture's bytes depend neither on the pictures
 // beside it nor on the number of threads.
 func TestBatchAndThreads(t *testing.T) {
