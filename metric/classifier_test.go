@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"math"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -175,6 +176,30 @@ func TestFeaturesOfOnePicture(t *testing.T) {
 	}
 	if _, err := metric.NewRandom(4); err == nil {
 		t.Error("random features of four channels")
+	}
+}
+
+// TestRandomKeepsNothing: pictures that have gone through leave no memory behind.
+func TestRandomKeepsNothing(t *testing.T) {
+	r, err := metric.NewRandom(3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pictures := noisePictures(16, 32, 32, 3) // whose floats are as many as a buffer of the free list has
+	dst := make([]float64, 16*r.Dim())
+	held := func(passes int) int64 {
+		for range passes {
+			if err := r.Features(dst, pictures); err != nil {
+				t.Fatal(err)
+			}
+		}
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	if before, after := held(5), held(40); after-before > 2<<20 {
+		t.Errorf("40 passes over 200 kB of pictures kept %d kB", (after-before)>>10)
 	}
 }
 

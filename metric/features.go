@@ -12,15 +12,6 @@ type Features struct {
 	X    []float64
 }
 
-// Widen makes Features of n rows of d float32 values, exactly; x is copied. The error is that of [Features.Check].
-func Widen(n, d int, x []float32) (Features, error) {
-	f := Features{N: n, D: d, X: make([]float64, len(x))}
-	for i, v := range x {
-		f.X[i] = float64(v)
-	}
-	return f, f.Check()
-}
-
 // Check returns an error unless X holds N rows of D ≥ 1 finite values; a NaN or an infinity is named by row and column. N may be 0:
 // how many rows it takes is each metric's own matter.
 func (f Features) Check() error {

@@ -89,7 +89,9 @@ func (r *Random) features(dst []float64, pictures []imageio.Image) {
 			stride = 1
 		}
 		y := tensor.Conv2D(nil, x, weights, nil, tensor.ConvOptions{Stride: stride, Pad: 1})
-		tensor.Recycle(nil, x)
+		if l > 0 { // the pictures themselves are no operation's result
+			tensor.Recycle(nil, x)
+		}
 		x = tensor.SiLU(nil, y)
 		mean := tensor.Mean(nil, x)
 		c := randomWidths[l]
