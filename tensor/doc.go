@@ -34,6 +34,7 @@
 // Buffers come from a free list. [Tape.Free] returns everything that a
 // training step allocated; [Recycle] returns intermediates of an inference
 // pass as soon as they are dead, so that peak memory stays near the need.
+// The list keeps what it has; [Trim] empties it.
 // [Checkpoint] trades time for memory in training: the tape keeps the result
 // of a part of the network only and computes the rest again when it is needed.
 //

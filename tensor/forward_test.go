@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/cmplx"
 	"math/rand/v2"
+	"runtime"
 	"testing"
 
 	"diffuse/tensor"
@@ -32,6 +33,28 @@ func TestPatches(t *testing.T) {
 		if v != x.Data[i] {
 			t.Fatalf("value %d came back as %g, was %g", i, v, x.Data[i])
 		}
+	}
+}
+
+// TestTrim: dead buffers are kept until they are let go of.
+func TestTrim(t *testing.T) {
+	held := func() int64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	tensor.Trim()
+	before := held()
+	x := tensor.New(16, 64, 64, 16) // 4 MiB
+	tensor.Recycle(nil, tensor.Add(nil, x, x, 1, 1))
+	x = nil
+	if kept := held() - before; kept < 3<<20 {
+		t.Errorf("a dead result of 4 MiB leaves %d kB to use again", kept>>10)
+	}
+	tensor.Trim()
+	if kept := held() - before; kept > 1<<20 {
+		t.Errorf("%d kB are kept after Trim", kept>>10)
 	}
 }
 

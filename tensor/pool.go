@@ -59,10 +59,23 @@ func give(b []float32) {
 	free.Unlock()
 }
 
+// Trim lets go of all buffers that wait for reuse. They are kept for ever
+// otherwise, so that a program that goes on living after a much larger batch
+// than its usual ones, or after a training run, holds on to that much memory. It may be called at any
+// time, also while others compute; they will allocate anew.
+func Trim() {
+	free.Lock()
+	defer free.Unlock()
+	for i := range free.class {
+		free.class[i] = nil
+	}
+}
+
 // Recycle gives the buffers of intermediate results back for reuse when t is
 // nil; nobody may use them afterwards. With a tape it does nothing, because
 // the backward pass still needs them ([Tape.Free] returns them then). Nil
-// tensors are skipped.
+// tensors are skipped. Only what operations return is for the free list: a tensor of
+// [New] or [From] that is recycled again and again would make it grow.
 func Recycle(t *Tape, xs ...*Tensor) {
 	if t != nil {
 		return
