@@ -113,6 +113,8 @@ func (o *Options) complete() error {
 //     sub-folders are unlabelled. A dataset.json as EDM's dataset_tool writes it overrules that, and so do the labels of a metadata.jsonl as
 //     Hugging Face's imagefolder has it. Names that start with a dot and files that are no pictures by their ending are passed over.
 //
+// A set that is not kept in memory and lies in an archive, or in tables of more than MaxBytes, holds a file open, which the garbage collector closes with it.
+//
 // Sets in train and test parts keep these in files or folders of those names; Options.Split chooses.
 func Open(path string, o Options) (Dataset, error) {
 	d, err := open(path, o)

@@ -12,7 +12,7 @@ type Info struct {
 	Aliases    []string            // what other tools call it
 	Sampler    Sampler             // the solver
 	Order      int                 // order of convergence on the probability flow, without added noise
-	NFE        func(steps int) int // evaluations for that many steps, the last of them to 0; nil: they depend on the picture
+	NFE        func(steps int) int // evaluations for that many steps, the last of them to 0, with [Info.Options]; nil: they depend on the picture
 	Stochastic bool                // whether it draws noise with its own usual options
 	Eta        float64             // the Eta its users expect when they give none
 	UsesEta    bool                // whether Options.Eta has an effect

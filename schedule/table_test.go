@@ -371,6 +371,30 @@ func TestDiscreteErrors(t *testing.T) {
 	}
 }
 
+// TestRescaleZeroSNR: sqrt(alpha_bar) keeps its first value, ends at 0 and is stretched evenly between (arXiv 2305.08891, algorithm 1).
+func TestRescaleZeroSNR(t *testing.T) {
+	betas := schedule.LinearBetas(1000, 1e-4, 0.02)
+	root := func(betas []float64) []float64 {
+		r, product := make([]float64, len(betas)), 1.0
+		for i, b := range betas {
+			product *= 1 - b
+			r[i] = math.Sqrt(product)
+		}
+		return r
+	}
+	rescaled := schedule.RescaleZeroSNR(betas)
+	before, after := root(betas), root(rescaled)
+	last := before[len(before)-1]
+	want := make([]float64, len(before))
+	for i, v := range before {
+		want[i] = (v - last) * before[0] / (before[0] - last)
+	}
+	near(t, "sqrt(alpha_bar)", after, want, 1e-12)
+	if rescaled[999] != 1 || betas[0] != 1e-4 {
+		t.Errorf("the last variance is %v, want 1; the first given one is now %v", rescaled[999], betas[0])
+	}
+}
+
 // A zero terminal SNR begins at 4096, a range cuts the table on both sides, and explicit timesteps are those of the table.
 func TestDiscrete(t *testing.T) {
 	sigmas, ts, err := discrete(t, "linear:zero-snr").Steps(4, 0, math.Inf(1))

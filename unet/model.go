@@ -39,7 +39,9 @@ type Card struct {
 	Sampling   *Sampling         `json:"sampling,omitempty"`    // how pictures are drawn unless one asks for something else
 }
 
-// Sampling is how the pictures of a model are best drawn, spelled as the flags of "diffuse sample".
+// Sampling is how the pictures of a model are best drawn, spelled as the flags of "diffuse sample": Sampler is a name for sampler.Lookup, and
+// the noise levels are schedule.Karras(Steps, SigmaMin, SigmaMax, Rho), for a student of few evaluations
+// the first Steps of schedule.Karras(Steps+1, …) and a 0.
 type Sampling struct {
 	Sampler  string  `json:"sampler"`
 	Steps    int     `json:"steps"`
@@ -47,7 +49,7 @@ type Sampling struct {
 	SigmaMax float64 `json:"sigma_max"`
 	Rho      float64 `json:"rho"`
 	Skip     string  `json:"skip,omitempty"` // skip weights
-	Few      bool    `json:"few,omitempty"`  // a student of few evaluations: SigmaMin only places the levels above it, the last of which ends at 0
+	Few      bool    `json:"few,omitempty"`  // a student of few evaluations: SigmaMin only places the levels above it
 }
 
 // Preconditioning returns what Precond names.

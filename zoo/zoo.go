@@ -17,7 +17,8 @@ import (
 //go:embed models features
 var files embed.FS
 
-// An Entry is an embedded model and its default sampling settings, spelled as the flags of "diffuse sample".
+// An Entry is an embedded model and its default sampling settings, spelled as the flags of "diffuse sample". The noise levels that they stand
+// for are those of [diffuse/unet.Sampling].
 type Entry struct {
 	Title    string  // one line for lists and help texts
 	File     string  // the file under models/
@@ -26,7 +27,7 @@ type Entry struct {
 	SigmaMin float64 // the lowest noise level above 0
 	SigmaMax float64 // the level where sampling starts
 	Rho      float64 // the Karras grid's exponent (EDM eq. 5)
-	Few      bool    // the last level above 0 is the one before SigmaMin, see unet.Sampling
+	Few      bool    // a student of few evaluations: SigmaMin only places the levels above it
 	Skip     string  // skip weights as --skip spells them, "" for none
 }
 
