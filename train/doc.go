@@ -28,5 +28,5 @@
 //
 // Options holds every knob. Trainer is the bare loop: Step after Step, no files. Start and Resume wrap it in a Run: a
 // locked folder with options.json, stats.jsonl, log.txt, an atomically replaced checkpoint and, if the Job measures its pictures,
-// metrics.jsonl, with held-out pictures validation.jsonl, and an event file for TensorBoard on request. Optimizer, EDMLoss, EMABeta are the parts that other training loops share. The package knows no network: Network is all it asks of one.
+// metrics.jsonl, with held-out pictures validation.jsonl, and an event file for TensorBoard on request. Optimizer, EDMLoss, EMABeta are the parts that other training loops share. The package knows no network: Network is all it asks of one; the example of Trainer makes a unet.Denoiser one.
 package train

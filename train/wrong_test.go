@@ -34,6 +34,11 @@ func TestSmallSets(t *testing.T) {
 	if _, err := train.NewLoader(few{n: 0, classes: 4, label: zero}, o); err == nil || !strings.Contains(err.Error(), "0 images") {
 		t.Errorf("an empty set: %v", err)
 	}
+	large := o
+	large.Batch = 1 << 40
+	if err := large.Validate(); err == nil || !strings.Contains(err.Error(), "batch is 1099511627776") {
+		t.Errorf("a batch of 2^40: %v", err)
+	}
 	o.Flip = false
 	for _, n := range []int{1, 3} {
 		seen := map[[64]float32]int{}
