@@ -101,6 +101,9 @@ func DefaultOptions() Options {
 	}
 }
 
+// maxBatch bounds a batch, all of which is in memory at once, so that a slip of the keyboard is an error and not the end of memory.
+const maxBatch = 1 << 20
+
 // Validate reports everything that is wrong with the options at once, naming the JSON fields, or nil.
 func (o Options) Validate() error {
 	var errs []error
@@ -113,7 +116,7 @@ func (o Options) Validate() error {
 	decay := func(v float64) bool { return v >= 0 && v < 1 }
 	finite := func(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
 	need(o.Duration > 0, "duration", o.Duration, "a positive number of pictures")
-	need(o.Batch > 0, "batch", o.Batch, "a positive number of pictures")
+	need(o.Batch > 0 && o.Batch <= maxBatch, "batch", o.Batch, fmt.Sprintf("1 to %d pictures", maxBatch))
 	need(o.Microbatch >= 0 && o.Microbatch <= o.Batch, "microbatch", o.Microbatch, "0 to batch pictures")
 	need(finite(o.Alpha), "alpha", o.Alpha, "a number, about 1")
 	need(o.TMax > 0 && o.TMax <= 1000, "tmax", o.TMax, "more than 0 and at most 1000")
@@ -140,7 +143,7 @@ func (o Options) Validate() error {
 	need(rate(o.Eps), "eps", o.Eps, "0 or more")
 	need(o.LossScale > 0 && finite(o.LossScale), "loss_scale", o.LossScale, "a positive number")
 	need(o.FakeLossScale > 0 && finite(o.FakeLossScale), "fake_loss_scale", o.FakeLossScale, "a positive number")
-	need(o.FakeUpdates >= 1, "fake_updates", o.FakeUpdates, "1 or more")
+	need(o.FakeUpdates >= 1 && o.FakeUpdates <= 1000, "fake_updates", o.FakeUpdates, "1 to 1000")
 	need(o.FakeAugment >= 0 && o.FakeAugment <= 1, "fake_augment", o.FakeAugment, "a probability")
 	need(finite(o.FakeTrainGuidance), "fake_train_guidance", o.FakeTrainGuidance, "a number (1 = none)")
 	need(finite(o.FakeGuidance), "fake_guidance", o.FakeGuidance, "a number (1 = none)")

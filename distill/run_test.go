@@ -163,6 +163,27 @@ func TestIndependence(t *testing.T) {
 	same(t, "the student", values(a.Nets.EMA.(network)), values(b.Nets.EMA.(network)))
 }
 
+// TestNetworksApart: a network that is missing, and weights that two of them share, are refused, and so are numbers that no machine can compute.
+func TestNetworksApart(t *testing.T) {
+	for want, spoil := range map[string]func(o *distill.Options, n *distill.Networks){
+		"a network as teacher":             func(_ *distill.Options, n *distill.Networks) { n.Teacher = nil },
+		"a network as average":             func(_ *distill.Options, n *distill.Networks) { n.EMA = nil },
+		"in the teacher and the fake":      func(_ *distill.Options, n *distill.Networks) { n.Fake = n.Teacher },
+		"in the teacher and the generator": func(_ *distill.Options, n *distill.Networks) { n.Generator = n.Teacher },
+		"in the generator and the average": func(_ *distill.Options, n *distill.Networks) { n.EMA = n.Generator },
+		"batch is 1099511627776":           func(o *distill.Options, _ *distill.Networks) { o.Batch = 1 << 40 },
+		"fake_updates is 1099511627776":    func(o *distill.Options, _ *distill.Networks) { o.FakeUpdates = 1 << 40 },
+	} {
+		teacher, o := tiny(t), options()
+		n := distill.Networks{Teacher: teacher, Fake: teacher.clone(), Generator: teacher.clone(), EMA: teacher.clone(),
+			Height: 8, Width: 8, Channels: 1, Classes: []float64{1, 1, 2, 0}}
+		spoil(&o, &n)
+		if _, err := distill.NewTrainer(o, n); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want one that says %q", err, want)
+		}
+	}
+}
+
 // TestBadPictures: a network that is not finite stops the run, and its weights are not saved.
 func TestBadPictures(t *testing.T) {
 	o := options()

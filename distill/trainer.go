@@ -74,12 +74,12 @@ func NewTrainer(o Options, n Networks) (*Trainer, error) {
 	if o.Guided() && classes == nil {
 		return nil, errors.New("guidance needs a teacher with classes")
 	}
+	if err := n.apart(); err != nil {
+		return nil, err
+	}
 	t := &Trainer{Options: o, Nets: n, Rate: 1, levels: o.Levels(), loss: make([]float64, o.Batch)}
 	if t.Fake, err = train.NewOptimizer(n.Fake, nil, train.Options{Beta1: o.FakeBeta1, Beta2: o.Beta2, Eps: o.Eps}); err != nil {
 		return nil, fmt.Errorf("the fake network: %w", err)
-	}
-	if n.EMA == nil {
-		return nil, errors.New("distillation needs a network for the average")
 	}
 	if t.Generator, err = train.NewOptimizer(n.Generator, n.EMA, train.Options{Beta1: o.Beta1, Beta2: o.Beta2, Eps: o.Eps}); err != nil {
 		return nil, fmt.Errorf("the generator: %w", err)
@@ -107,6 +107,29 @@ func NewTrainer(o Options, n Networks) (*Trainer, error) {
 		}
 	}
 	return t, nil
+}
+
+// apart reports a network that is missing, or two that share a weight: each would undo what the other learns, or teach itself.
+func (n Networks) apart() error {
+	owner := map[*float32]string{}
+	for _, part := range []struct {
+		name string
+		net  train.Network
+	}{{"teacher", n.Teacher}, {"fake network", n.Fake}, {"generator", n.Generator}, {"average", n.EMA}} {
+		if part.net == nil {
+			return fmt.Errorf("distillation needs a network as %s", part.name)
+		}
+		for name, w := range part.net.Params() {
+			if len(w.Data) == 0 {
+				continue
+			}
+			if other, taken := owner[&w.Data[0]]; taken {
+				return fmt.Errorf("parameter %q is one and the same tensor in the %s and the %s", name, other, part.name)
+			}
+			owner[&w.Data[0]] = part.name
+		}
+	}
+	return nil
 }
 
 // cumulative turns shares into a rising list that ends in 1.
