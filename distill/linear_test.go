@@ -102,7 +102,7 @@ func TestLinear(t *testing.T) {
 		c := v / (v + o.SigmaInit*o.SigmaInit)
 		mean, deviation := (1-c)*float64(w[0]), c*o.SigmaInit
 		// One percent of the deviation is the noise of the last hundred batches.
-		if math.Abs(mean-0.5) > 0.02 || math.Abs(deviation-0.6) > 0.02 {
+		if !(math.Abs(mean-0.5) <= 0.02) || !(math.Abs(deviation-0.6) <= 0.02) {
 			t.Errorf("alpha %g: the pictures have mean %.4f and deviation %.4f, want 0.5 and 0.6", alpha, mean, deviation)
 		}
 	}

@@ -68,7 +68,7 @@ func TestTrainedPrecond(t *testing.T) {
 			skip, out, in, label := p.Scaling(s)
 			golden.Close(t, prediction, []float64{skip*(y+s*n) + out*f, in, label}, []float64{y, alpha, float64(step)}, 1e-9*(1+s))
 		}
-		if _, _, _, label := p.Scaling(math.Sqrt(sigmas[10] * sigmas[11])); math.Abs(label-10.5) > 1e-9 {
+		if _, _, _, label := p.Scaling(math.Sqrt(sigmas[10] * sigmas[11])); !(math.Abs(label-10.5) <= 1e-9) {
 			t.Errorf("between steps 10 and 11: %g", label)
 		}
 		for s, want := range map[float64]float64{1e-6: 0, 1e6: 999} {

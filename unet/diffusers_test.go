@@ -337,7 +337,7 @@ func TestUNet2DModelFile(t *testing.T) {
 	x := tensor.New(1, 16, 16, 3)
 	x.Data[7] = 3
 	golden.Close(t, "D", d.Denoise(nil, x, []float64{1}, unet.Inputs{}).Data, want.Denoise(nil, x, []float64{1}, unet.Inputs{}).Data, 0)
-	if math.Abs(d.Precond.SigmaMax-157.4) > 0.1 {
+	if !(math.Abs(d.Precond.SigmaMax-157.4) <= 0.1) {
 		t.Errorf("largest level %g", d.Precond.SigmaMax)
 	}
 }
