@@ -101,9 +101,6 @@ func DefaultOptions() Options {
 	}
 }
 
-// maxBatch bounds a batch, all of which is in memory at once, so that a slip of the keyboard is an error and not the end of memory.
-const maxBatch = 1 << 20
-
 // Validate reports everything that is wrong with the options at once, naming the JSON fields, or nil.
 func (o Options) Validate() error {
 	var errs []error
@@ -116,7 +113,7 @@ func (o Options) Validate() error {
 	decay := func(v float64) bool { return v >= 0 && v < 1 }
 	finite := func(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
 	need(o.Duration > 0, "duration", o.Duration, "a positive number of pictures")
-	need(o.Batch > 0 && o.Batch <= maxBatch, "batch", o.Batch, fmt.Sprintf("1 to %d pictures", maxBatch))
+	need(o.Batch > 0 && o.Batch <= train.MaxBatch, "batch", o.Batch, fmt.Sprintf("1 to %d pictures", train.MaxBatch))
 	need(o.Microbatch >= 0 && o.Microbatch <= o.Batch, "microbatch", o.Microbatch, "0 to batch pictures")
 	need(finite(o.Alpha), "alpha", o.Alpha, "a number, about 1")
 	need(o.TMax > 0 && o.TMax <= 1000, "tmax", o.TMax, "more than 0 and at most 1000")

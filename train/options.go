@@ -79,8 +79,8 @@ func DefaultOptions() Options {
 	}
 }
 
-// maxBatch bounds a batch, all of which is in memory at once, so that a slip of the keyboard is an error and not the end of memory.
-const maxBatch = 1 << 20
+// MaxBatch bounds a batch, all of which is in memory at once: so a slip of the keyboard is an error and not the end of memory.
+const MaxBatch = 1 << 20
 
 // Validate reports everything that is wrong with the options at once, naming the JSON fields, or nil.
 func (o Options) Validate() error {
@@ -91,7 +91,7 @@ func (o Options) Validate() error {
 		}
 	}
 	need(o.Duration > 0, "duration", o.Duration, "a positive number of images")
-	need(o.Batch > 0 && o.Batch <= maxBatch, "batch", o.Batch, fmt.Sprintf("1 to %d images", maxBatch))
+	need(o.Batch > 0 && o.Batch <= MaxBatch, "batch", o.Batch, fmt.Sprintf("1 to %d images", MaxBatch))
 	need(o.Microbatch >= 0 && o.Microbatch <= o.Batch, "microbatch", o.Microbatch, "0 to batch images")
 	need(o.LR >= 0 && o.LR <= math.MaxFloat32, "lr", o.LR, "0 or more")
 	need(o.LRRampup >= 0, "lr_rampup", o.LRRampup, "0 or more images")
