@@ -172,6 +172,9 @@ func (n *Net) ExportUNet2D(d checkpoint.DType) (map[string]*checkpoint.Tensor, e
 	if n.UNet2D == nil {
 		return nil, errors.New("only networks of type unet2d have names in diffusers")
 	}
+	if err := n.bare(); err != nil {
+		return nil, err
+	}
 	files := make(map[string]*checkpoint.Tensor, 2*len(n.params))
 	for _, p := range n.stored() {
 		data := tensor.ToFile(p.Tensor)

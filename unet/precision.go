@@ -8,9 +8,15 @@ import (
 
 // WithPrecision returns a network that computes convolutions and attention in
 // precision p: forward, and backward on a tape. Everything else, and every
-// sum, is float32. Weights are shared; n is untouched.
+// sum, is float32. Weights are shared; n is untouched. It panics if n is [Net.Packed] for
+// another precision: choose that first.
 func (n *Net) WithPrecision(p tensor.Precision) *Net {
-	m := n.eachConv(func(c *conv) { c.precision, c.packed = p, nil })
+	m := n.eachConv(func(c *conv) {
+		if c.packed != nil && c.precision != p {
+			panic("unet.Net.WithPrecision: the network is packed for inference in another precision")
+		}
+		c.precision = p
+	})
 	m.precision = p
 	return m
 }
@@ -19,10 +25,10 @@ func (n *Net) WithPrecision(p tensor.Precision) *Net {
 // in the order in which the kernels of its precision read them, which saves
 // doing that in every evaluation. There is no second copy, and n must not be
 // used any more, nor what shares weights with it. Of the result's parameters,
-// some have no values, and it cannot compute gradients.
+// some have no values, and it cannot compute gradients. Packing it again changes nothing.
 func (n *Net) Packed() *Net {
 	return n.eachConv(func(c *conv) {
-		if c.w != nil {
+		if c.w != nil && c.packed == nil {
 			c.packed = tensor.PackConv(c.w, c.precision)
 		}
 	})

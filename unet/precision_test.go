@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
+	"diffuse/checkpoint"
 	"diffuse/tensor"
 )
 
@@ -67,6 +69,57 @@ func TestPrecision(t *testing.T) {
 		if y, _ := run(n); fmt.Sprint(y) != fmt.Sprint(wantY) {
 			t.Errorf("%s: the network has changed", name)
 		}
+	}
+}
+
+// TestPackedRefuses: what has given its weights to the kernels says so, instead of failing where they are missing, and still draws.
+func TestPackedRefuses(t *testing.T) {
+	c := DefaultConfig("song")
+	c.Resolution, c.InChannels, c.OutChannels, c.ModelChannels, c.ChannelMult, c.NumBlocks = 16, 1, 1, 32, []int{1, 2}, 1
+	n, err := New(c, rand.New(rand.NewPCG(1, 2)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n = n.WithPrecision(tensor.BestPrecision())
+	files, err := n.Export(checkpoint.F32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := tensor.New(1, 16, 16, 1)
+	for i := range x.Data {
+		x.Data[i] = float32(i%7) - 3
+	}
+	want := n.Forward(nil, x, []float32{0.3}, Inputs{})
+	packed := n.Packed()
+	if packed.bare() == nil {
+		t.Skip("the kernels of this machine read weights as they are")
+	}
+	if _, err := packed.Export(checkpoint.F32); err == nil || !strings.Contains(err.Error(), "packed for inference") {
+		t.Errorf("Export: %v", err)
+	}
+	if err := packed.Import(files); err == nil || !strings.Contains(err.Error(), "packed for inference") {
+		t.Errorf("Import: %v", err)
+	}
+	again := packed.Packed().WithPrecision(packed.Precision()).Forward(nil, x, []float32{0.3}, Inputs{})
+	if fmt.Sprint(again.Data) != fmt.Sprint(want.Data) {
+		t.Error("packing twice changes the result")
+	}
+	for what, f := range map[string]func(){"Clone": func() { packed.Clone() }, "WithPrecision": func() { packed.WithPrecision(tensor.BFloat16) }} {
+		func() {
+			defer func() {
+				if r := recover(); !strings.Contains(fmt.Sprint(r), "packed for inference") {
+					t.Errorf("%s: %v", what, r)
+				}
+			}()
+			f()
+		}()
+	}
+	outline, err := Outline(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := outline.Import(files); err == nil {
+		t.Error("an outline took weights")
 	}
 }
 

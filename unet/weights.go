@@ -1,6 +1,7 @@
 package unet
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"runtime"
@@ -23,8 +24,11 @@ func IsFrequencies(name string, t *checkpoint.Tensor) bool {
 
 // Export returns the weights under EDM's names in the layout of files
 // (convolutions Cout×Cin×KH×KW, linear maps Out×In), stored as d. The Fourier
-// frequencies, a buffer, are always float32.
+// frequencies, a buffer, are always float32. It is an error if n is [Net.Packed] or an [Outline].
 func (n *Net) Export(d checkpoint.DType) (map[string]*checkpoint.Tensor, error) {
+	if err := n.bare(); err != nil {
+		return nil, err
+	}
 	files := make(map[string]*checkpoint.Tensor, len(n.params)+1)
 	for name, x := range n.Params() {
 		f, err := checkpoint.Float32(tensor.FileShape(x.Shape), tensor.ToFile(x)).As(d)
@@ -43,9 +47,9 @@ func (n *Net) Export(d checkpoint.DType) (map[string]*checkpoint.Tensor, error) 
 // the names of [Net.Export]. Every tensor must be known, every parameter
 // present, every shape right and every type a float; otherwise the error
 // lists what is wrong and the weights are untouched. A file that fails while
-// its data are read leaves them partly replaced.
+// its data are read leaves them partly replaced. It is an error, too, if n is [Net.Packed] or an [Outline].
 func (n *Net) Import(files map[string]*checkpoint.Tensor) error {
-	if err := n.match(files); err != nil {
+	if err := cmp.Or(n.match(files), n.bare()); err != nil {
 		return err
 	}
 	params := n.stored()
@@ -104,14 +108,24 @@ func (n *Net) match(files map[string]*checkpoint.Tensor) error {
 	return wrong.err()
 }
 
+// bare reports that n, which is [Net.Packed] or has been, or is an [Outline], has no values for some of its parameters.
+func (n *Net) bare() error {
+	for _, p := range n.params {
+		if len(p.Data) == 0 {
+			return fmt.Errorf("the network has no values for %q: it is packed for inference, or an outline", p.name)
+		}
+	}
+	return nil
+}
+
 // Clone returns a network with its own copy of the weights. It panics if n is
-// [Net.Packed] or has been.
+// [Net.Packed] or has been, or is an [Outline].
 func (n *Net) Clone() *Net {
+	if err := n.bare(); err != nil {
+		panic("unet.Net.Clone: " + err.Error())
+	}
 	m := empty(n.Config)
 	for i, p := range n.params {
-		if len(p.Data) != len(m.params[i].Data) {
-			panic(fmt.Sprintf("unet.Net.Clone: the weights %q are packed", p.name))
-		}
 		copy(m.params[i].Data, p.Data)
 	}
 	if n.freqs != nil {
