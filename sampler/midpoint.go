@@ -15,7 +15,8 @@ import (
 // defaults, of order 2. Two evaluations a step, but one in a last step to 0. Its peer ends at the lowest level above 0.
 //
 // AMEDEuler, AMEDIPNDM, AMEDDPMPP and AMEDDPM2 are the AMED plugin over other methods: every step is split at sigma_m into two of the method's own
-// steps, with both outputs in its history; the second step's outputs are scaled by c and its denoiser told a·sigma_m. They take the options of
+// steps, with both outputs in its history; the second step's outputs are scaled by c and its denoiser told a·sigma_m. With r = 1 nothing is left
+// for a second step, and the first three are the plain methods. They take the options of
 // [IPNDM], [DPMSolver] and [DPM2] besides.
 func AMED(d Denoiser, x, sigmas []float64, o Options) iter.Seq[State] {
 	return midpoint("AMED", func(float64) (float64, float64) { return 1, 0 }, d, x, sigmas, o)

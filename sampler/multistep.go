@@ -74,7 +74,8 @@ type leg struct {
 	ends     bool    // whether a step ends here
 }
 
-// legs splits the steps for the AMED plugin (see [AMED]) if split is set; a step to 0 stays whole.
+// legs splits the steps for the AMED plugin (see [AMED]) if split is set. A step to 0 stays whole, and so does one that has no level inside:
+// r is 1, or the ends are neighbouring numbers.
 func legs(sigmas []float64, o Options, split bool) []leg {
 	var list []leg
 	for i, next := range sigmas[1:] {
@@ -85,6 +86,10 @@ func legs(sigmas []float64, o Options, split bool) []leg {
 		}
 		r, dir, time := o.split(i)
 		mid := between(s, next, r)
+		if !(next < mid && mid < s) {
+			list = append(list, leg{s, next, s, 1, true})
+			continue
+		}
 		list = append(list, leg{s, mid, s, 1, false}, leg{mid, next, time * mid, dir, true})
 	}
 	return list

@@ -142,6 +142,32 @@ func TestConsistency(t *testing.T) {
 	}
 }
 
+// TestUndividedSteps: where no level lies inside a step, because r is 1 or the levels are neighbouring numbers, the AMED plugin is the method that
+// it plugs into, and not a division by a step of no length.
+func TestUndividedSteps(t *testing.T) {
+	g, x := gmm2(), []float64{30, -50, 1, 2}
+	run := func(name, variant string, sigmas, r []float64) (last []float64) {
+		info := lookup(t, name)
+		o := info.Options()
+		o.Variant, o.R = variant, r
+		for s := range info.Sampler(g.Denoise, x, sigmas, o) {
+			last = append(last[:0], s.X...)
+		}
+		return last
+	}
+	for _, pair := range [][3]string{{"amed-euler", "ddim", ""}, {"amed-ipndm", "ipndm", ""}, {"amed-dpmpp", "dpmpp", "midpoint"},
+		{"amed-dpmpp", "dpmpp", "heun"}, {"amed-dpmpp", "dpmpp", "noise-heun"}} {
+		levels := schedule.Karras(6, 0.002, 50, 7)
+		near(t, pair[0]+" with r 1", run(pair[0], pair[2], levels, []float64{1}), run(pair[1], pair[2], levels, nil), 1e-12)
+		neighbours := []float64{50, math.Nextafter(2, 3), 2, 0.5, 0}
+		for i, v := range run(pair[0], pair[2], neighbours, nil) {
+			if math.IsNaN(v) || math.IsInf(v, 0) {
+				t.Errorf("%s %s between neighbouring numbers: value %d is %v", pair[0], pair[2], i, v)
+			}
+		}
+	}
+}
+
 // Restart against its algorithm written with whole runs of Heun: down to the level nearest to Low, up again, down on EDM's grid, on from there.
 func TestRestart(t *testing.T) {
 	g, start := gmm2(), []float64{30, -50}

@@ -81,7 +81,8 @@ func (i Info) Effects() []string {
 }
 
 // Check reports options that [Options.Validate] refuses or that this solver does not have: an order above MaxOrder or an
-// unknown variant, or either where it has no effect. The error lists what exists.
+// unknown variant, or either where it has no effect. The error lists what exists. Neither looks at Options.Noise, without which the solver panics
+// at its first draw: give one if Stochastic, or where Eta or Churn are set.
 func (i Info) Check(o Options) error {
 	switch {
 	case o.Order != 0 && i.MaxOrder == 0:
