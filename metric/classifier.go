@@ -2,6 +2,7 @@ package metric
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"iter"
@@ -57,7 +58,7 @@ const (
 var strides = [4]int{1, 2, 2, 1}
 
 func (c ClassifierCard) check() error {
-	if c.Height < 4 || c.Width < 4 || c.Channels < 1 || len(c.Widths) != len(strides) || len(c.Classes) < 2 {
+	if c.Height < 4 || c.Width < 4 || c.Channels < 1 || c.Channels > 4 || len(c.Widths) != len(strides) || len(c.Classes) < 2 {
 		return fmt.Errorf("a classifier of %d×%d×%d pictures with widths %v and %d classes", c.Height, c.Width, c.Channels, c.Widths, len(c.Classes))
 	}
 	for _, w := range c.Widths {
@@ -96,20 +97,44 @@ func emptyClassifier(card ClassifierCard) (*Classifier, error) {
 		return nil, err
 	}
 	c := &Classifier{ClassifierCard: card}
-	add := func(name string, shape ...int) {
+	card.eachWeight(func(name string, shape ...int) {
 		c.params = append(c.params, weight{name, tensor.New(shape...)})
-	}
-	in := card.Channels
-	for i, out := range card.Widths {
+	})
+	return c, nil
+}
+
+// eachWeight calls add for every parameter of a network of card c.
+func (c ClassifierCard) eachWeight(add func(name string, shape ...int)) {
+	in := c.Channels
+	for i, out := range c.Widths {
 		add(fmt.Sprintf("conv%d.weight", i), 3, 3, in, out)
 		add(fmt.Sprintf("conv%d.bias", i), out)
 		add(fmt.Sprintf("norm%d.gamma", i), out)
 		add(fmt.Sprintf("norm%d.beta", i), out)
 		in = out
 	}
-	add("head.weight", in, len(card.Classes))
-	add("head.bias", len(card.Classes))
-	return c, nil
+	add("head.weight", in, len(c.Classes))
+	add("head.bias", len(c.Classes))
+}
+
+// match reports the first tensor of a file that is not as a network of card c has it.
+func (c ClassifierCard) match(f *checkpoint.File) (err error) {
+	n := 0
+	c.eachWeight(func(name string, shape ...int) {
+		n++
+		stored, missing := f.Tensor(name)
+		switch want := tensor.FileShape(shape); {
+		case err != nil:
+		case missing != nil:
+			err = missing
+		case !slices.Equal(stored.Shape, want):
+			err = fmt.Errorf("tensor %q: shape %v, want %v", name, stored.Shape, want)
+		}
+	})
+	if err == nil && len(f.Tensors) != n {
+		err = fmt.Errorf("a classifier of %d tensors, want %d", len(f.Tensors), n)
+	}
+	return err
 }
 
 // Params yields the weights in a fixed order; the tensors are the classifier's own.
@@ -172,22 +197,15 @@ func ReadClassifier(f *checkpoint.File) (*Classifier, error) {
 	if err := d.Decode(&card); err != nil {
 		return nil, fmt.Errorf("reading the classifier's card: %w", err)
 	}
+	if err := cmp.Or(card.check(), card.match(f)); err != nil {
+		return nil, err // before anything of the size that the card claims is allocated
+	}
 	c, err := emptyClassifier(card)
 	if err != nil {
 		return nil, err
 	}
-	if len(f.Tensors) != len(c.params) {
-		return nil, fmt.Errorf("a classifier of %d tensors, want %d", len(f.Tensors), len(c.params))
-	}
 	for _, p := range c.params {
-		stored, err := f.Tensor(p.name)
-		if err != nil {
-			return nil, err
-		}
-		if want := tensor.FileShape(p.Shape); !slices.Equal(stored.Shape, want) {
-			return nil, fmt.Errorf("tensor %q: shape %v, want %v", p.name, stored.Shape, want)
-		}
-		data, err := stored.Float32()
+		data, err := f.Tensors[p.name].Float32()
 		if err != nil {
 			return nil, fmt.Errorf("tensor %q: %w", p.name, err)
 		}

@@ -71,6 +71,19 @@ func TestClassifierFile(t *testing.T) {
 		t.Errorf("classes %v and %v, equal features: %v, %v", a, b, slices.Equal(x, y), err)
 	}
 
+	// What the card claims is compared with the tensors before it is allocated.
+	honest := opened.Meta["card"]
+	for was, claim := range map[string]string{`"channels":3`: `"channels":1099511627776`, `"widths":[8,`: `"widths":[4096,`, `"widths":[`: `"widths":[8,`} {
+		opened.Meta["card"] = strings.Replace(honest, was, claim, 1)
+		if opened.Meta["card"] == honest {
+			t.Fatalf("the card has no %s: %s", was, honest)
+		}
+		if _, err := metric.ReadClassifier(opened); err == nil {
+			t.Errorf("a card with %s was believed", claim)
+		}
+	}
+	opened.Meta["card"] = honest
+
 	delete(opened.Tensors, "conv2.bias")
 	if _, err := metric.ReadClassifier(opened); err == nil {
 		t.Error("a file without conv2.bias was read")
