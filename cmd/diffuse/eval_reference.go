@@ -80,8 +80,8 @@ func contents(path string) (statistics, pictures bool) {
 // statisticsWords describes statistics for the report.
 func statisticsWords(path string, s metric.Stats) string {
 	words := path
-	if s.N > 0 {
-		words += fmt.Sprintf(", %d pictures", s.N)
+	if n := fmt.Sprintf(", %d pictures", s.N); s.N > 0 && !strings.Contains(s.Data+",", n+",") {
+		words += n
 	}
 	if s.Data != "" {
 		words += " of " + s.Data
