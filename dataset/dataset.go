@@ -180,6 +180,8 @@ func openFile(path string, o Options) (Dataset, error) {
 		return openNPZ(path, o)
 	case bytes.HasPrefix(head, []byte("PAR1")):
 		return openParquet(path, []string{""}, o)
+	case !bytes.HasPrefix(head, []byte{0, 0}): // as all idx files begin
+		return nil, errors.New("neither a zip archive nor a parquet, idx or npz file, nor CIFAR's archive; of pictures, name the folder")
 	}
 	return openIDX(path, o)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"diffuse/checkpoint"
@@ -74,7 +75,7 @@ func contents(path string) (statistics, pictures bool) {
 			return mu && sigma, arr
 		}
 	}
-	return checkpoint.IsPickle(path) && !pickledModel(path), false
+	return checkpoint.IsPickle(path) && !strings.EqualFold(filepath.Ext(path), ".npz") && !pickledModel(path), false
 }
 
 // statisticsWords describes statistics for the report.

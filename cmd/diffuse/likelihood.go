@@ -115,6 +115,7 @@ func runLikelihood(ctx context.Context, u *ui, o likelihoodOptions, modelArg str
 	if err := m.tune(o.skip, nil); err != nil {
 		return err
 	}
+	m.warnOfStudent(u, "likelihoods")
 	subjects, err := o.subjects(ctx, u, m)
 	if err != nil {
 		return err
@@ -326,6 +327,9 @@ func (r *likelihoodReport) print(u *ui) error {
 	}
 	if err := w.Flush(); err != nil {
 		return err
+	}
+	if len(r.Pictures) == 1 { // the line above says all
+		return nil
 	}
 	_, err := fmt.Fprintf(u.stdout, "mean %.4f %s, standard error %.4f over %d pictures\n", r.Mean, r.Unit, r.StdErr, len(r.Pictures))
 	return err

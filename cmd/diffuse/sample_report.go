@@ -293,7 +293,7 @@ func (p *samplePlan) announce(u *ui) error {
 	say := func(label, format string, args ...any) {
 		fmt.Fprintf(u.stdout, "%-9s "+format+"\n", append([]any{label}, args...)...)
 	}
-	say("model", "%s (sha256 %s), %d×%d, %d channels", r.Model, r.ModelSHA, r.Width, r.Height, r.Channels)
+	say("model", "%s (sha256 %s), %d×%d, %s", r.Model, r.ModelSHA, r.Width, r.Height, plural(r.Channels, "channel"))
 	say("pictures", "%d, batches of %d", r.Pictures, p.batch)
 	if r.Seeds != "" {
 		say("seeds", "%s", r.Seeds)
@@ -304,7 +304,7 @@ func (p *samplePlan) announce(u *ui) error {
 	if a := r.Adaptive; a != nil {
 		say("sampler", "%s, steps by tolerance (rtol %g, atol %g)", r.Sampler, a.Relative, a.Absolute)
 	} else {
-		say("sampler", "%s, %d steps, %d network evaluations per picture (NFE)", r.Sampler, r.Steps, r.NFE)
+		say("sampler", "%s, %s, %s per picture (NFE)", r.Sampler, plural(r.Steps, "step"), plural(r.NFE, "network evaluation"))
 	}
 	if text := p.model.bringsText(); text != "" {
 		say("suited", "%s", text)
@@ -366,16 +366,12 @@ func (p *samplePlan) conclude(u *ui, took time.Duration) error {
 			places = append(places, f)
 		}
 	}
-	plural := "s"
-	if r.Pictures == 1 {
-		plural = ""
-	}
 	where := ""
 	if places != nil {
 		where = strings.Join(places, ", ") + ": "
 	}
-	u.summary("%s%d picture%s by %s, %s, %d steps (NFE %d), %.2f s, %.1f pictures/s",
-		where, r.Pictures, plural, r.Model, r.Sampler, r.Steps, r.NFE, r.Seconds, r.PerSecond)
+	u.summary("%s%s by %s, %s, %s (NFE %d), %.2f s, %.1f pictures/s",
+		where, plural(r.Pictures, "picture"), r.Model, r.Sampler, plural(r.Steps, "step"), r.NFE, r.Seconds, r.PerSecond)
 	return nil
 }
 

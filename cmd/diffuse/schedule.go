@@ -153,7 +153,11 @@ func runSchedule(u *ui, o scheduleOptions, names []string) error {
 	}
 	switch {
 	case o.plot != "":
-		return plotSchedules(o.plot, all)
+		if err := plotSchedules(o.plot, all); err != nil {
+			return err
+		}
+		u.summary("%s: noise levels of %s", o.plot, strings.Join(names, ", "))
+		return nil
 	case u.json:
 		return u.result(all)
 	case o.csv:

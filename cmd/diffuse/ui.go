@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -94,8 +95,36 @@ func withHint(err error, format string, args ...any) error {
 
 // unknownName says that name is no kind of thing we know, and lists the ones we do.
 func unknownName(kind, name string, valid []string) error {
+	kinds := kind + "s"
+	if strings.HasSuffix(kind, "s") {
+		kinds = kind + "es"
+	}
 	err := usagef("unknown %s %q", kind, name)
-	return withHint(err, "known %ss: %s", kind, strings.Join(valid, ", "))
+	return withHint(err, "%sknown %s: %s", didYouMean(name, valid), kinds, strings.Join(valid, ", "))
+}
+
+// didYouMean begins a hint with the name that is spelled most like the given one, or is empty.
+func didYouMean(name string, valid []string) string {
+	if near := nearest(strings.ToLower(name), valid); near != "" {
+		return fmt.Sprintf("did you mean %s? ", near)
+	}
+	return ""
+}
+
+// hintNearest attaches the name that is spelled most like the given one, if there is such a one.
+func hintNearest(err error, name string, valid []string) error {
+	if words := didYouMean(name, valid); words != "" {
+		return withHint(err, "%s", words)
+	}
+	return err
+}
+
+// plural writes a count and what is counted, which gets an s unless it is one.
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // errInterrupted ends a command that the user stopped: exit code 130. Commands wrap it with what they left behind.
@@ -143,7 +172,25 @@ func flagError(c *cobra.Command, err error) error {
 			return withHint(usageError{err}, "did you mean --%s? All flags: %s --help", near, c.CommandPath())
 		}
 	}
+	var invalid *pflag.InvalidValueError
+	if errors.As(err, &invalid) {
+		err = fmt.Errorf("--%s: %w", invalid.GetFlag().Name, wrongValue(invalid))
+	}
 	return withHint(usageError{err}, "%s --help explains every flag", c.CommandPath())
+}
+
+// wrongValue says what a flag's value should have been, where pflag's types leave that to the words of Go's parsers.
+func wrongValue(e *pflag.InvalidValueError) error {
+	want, plain := map[string]string{
+		"float64": "a number", "int": "a whole number", "uint64": "a whole number of 0 or more", "bool": "true or false", "duration": "a time such as 500ms or 2s",
+	}[e.GetFlag().Value.Type()]
+	switch {
+	case !plain:
+		return e.Unwrap()
+	case errors.Is(e, strconv.ErrRange):
+		return fmt.Errorf("%q is out of range", e.GetValue())
+	}
+	return fmt.Errorf("%q is not %s", e.GetValue(), want)
 }
 
 // nearest returns the name at the smallest edit distance, or "" if none is within a third of the name's length.
