@@ -164,12 +164,13 @@ func oneLine(s string) string {
 // flagError turns pflag's complaints into usage errors with the nearest flag as a hint.
 func flagError(c *cobra.Command, err error) error {
 	var unknown *pflag.NotExistError
-	if errors.As(err, &unknown) {
+	if errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() == "" {
 		name := string(normalizeFlag(nil, unknown.GetSpecifiedName()))
-		var names []string
-		c.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
-		if near := nearest(name, names); near != "" {
-			return withHint(usageError{err}, "did you mean --%s? All flags: %s --help", near, c.CommandPath())
+		if strings.Contains(c.Use, "MODEL") && slices.Contains(modelFlags, name) {
+			return withHint(usageError{err}, "the model is a plain argument: %s", c.UseLine())
+		}
+		if meant := meantFlag(c.Flags(), name); meant != "" {
+			return withHint(usageError{err}, "did you mean --%s? All flags: %s --help", meant, c.CommandPath())
 		}
 	}
 	var invalid *pflag.InvalidValueError
@@ -177,6 +178,31 @@ func flagError(c *cobra.Command, err error) error {
 		err = fmt.Errorf("--%s: %w", invalid.GetFlag().Name, wrongValue(invalid))
 	}
 	return withHint(usageError{err}, "%s --help explains every flag", c.CommandPath())
+}
+
+// otherNames are what other programs call our flags: diffusers, EDM, k-diffusion, stable-diffusion.cpp and training scripts. Of several the first
+// that a command has is meant.
+var otherNames = map[string][]string{
+	"batch-size": {"batch"}, "train-batch-size": {"batch"}, "bs": {"batch"}, "cfg-scale": {"guidance"}, "guidance-scale": {"guidance"}, "cfg": {"guidance"},
+	"dataset": {"data"}, "data-dir": {"data"}, "train-data-dir": {"data"}, "epochs": {"duration"}, "num-epochs": {"duration"}, "kimg": {"duration"}, "max-train-steps": {"duration"},
+	"init-img": {"from"}, "init-image": {"from"}, "image": {"from"}, "learning-rate": {"lr"}, "num-steps": {"steps"}, "num-inference-steps": {"steps"}, "sample-steps": {"steps"},
+	"sampling-method": {"sampler"}, "solver": {"sampler"}, "scheduler": {"sampler"}, "num-images": {"num"}, "num-samples": {"num"}, "n-samples": {"num"}, "batch-count": {"num"},
+	"output": {"grid", "out"}, "output-dir": {"outdir", "out"}, "outdir": {"out"}, "prompt": {"class"}, "label": {"class"}, "labels": {"class"}, "seed": {"seeds"}, "type": {"precision"}, "dtype": {"precision"},
+}
+
+// modelFlags are flags of other programs for what is a plain argument here.
+var modelFlags = []string{"model", "network", "ckpt", "checkpoint", "model-path", "model-dir", "pretrained-model-name-or-path", "diffusion-model"}
+
+// meantFlag is the flag that an unknown one stands for: that of another program's name, else the one spelled most like it; "" if there is none.
+func meantFlag(f *pflag.FlagSet, name string) string {
+	for _, ours := range otherNames[name] {
+		if f.Lookup(ours) != nil {
+			return ours
+		}
+	}
+	var names []string
+	f.VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+	return nearest(name, names)
 }
 
 // wrongValue says what a flag's value should have been, where pflag's types leave that to the words of Go's parsers.
