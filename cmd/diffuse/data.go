@@ -231,6 +231,9 @@ func (o dataGridOptions) run(u *ui, path string) error {
 	if err := imageio.WritePNG(o.out, imageio.Grid(sheet, o.columns, gridPadding, gridGround), meta); err != nil {
 		return err
 	}
+	if u.json {
+		return u.result(map[string]any{"out": o.out, "pictures": len(sheet), "of": d.Len()})
+	}
 	if class >= 0 {
 		u.summary("%s: %s of class %s of %s", o.out, plural(len(sheet), "picture"), o.class, path)
 	} else {

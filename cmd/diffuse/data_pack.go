@@ -85,6 +85,9 @@ func (o dataPackOptions) run(ctx context.Context, u *ui, path, out string) error
 		return err
 	}
 	h, w, c := d.Size()
+	if u.json {
+		return u.result(map[string]any{"out": out, "pictures": d.Len(), "height": h, "width": w, "channels": c, "classes": d.Labels()})
+	}
 	classes := "no classes"
 	if n := d.Labels(); n > 0 {
 		classes = fmt.Sprintf("%d classes", n)

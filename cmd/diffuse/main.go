@@ -134,6 +134,7 @@ program and writes them to diffuse.png.`,
 	root.SetHelpCommand(helpCommand())
 	sectionedUsage(root)
 	root.CompletionOptions.DisableDefaultCmd = true
+	completeFlags(root)
 	return root
 }
 
