@@ -40,6 +40,18 @@ the pictures only; OUT appears when it is complete.`,
 	return c
 }
 
+// classesOf says how many classes a set has.
+func classesOf(d dataset.Dataset) string {
+	switch n := d.Labels(); n {
+	case 0:
+		return "no classes"
+	case 1:
+		return "1 class"
+	default:
+		return fmt.Sprintf("%d classes", n)
+	}
+}
+
 // otherArchives are endings that promise a file which is not written; any other name is that of a folder.
 var otherArchives = []string{".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".7z", ".rar", ".parquet", ".npy", ".safetensors", ".h5", ".hdf5", ".tfrecord", ".tfrecords"}
 
@@ -88,10 +100,6 @@ func (o dataPackOptions) run(ctx context.Context, u *ui, path, out string) error
 	if u.json {
 		return u.result(map[string]any{"out": out, "pictures": d.Len(), "height": h, "width": w, "channels": c, "classes": d.Labels()})
 	}
-	classes := "no classes"
-	if n := d.Labels(); n > 0 {
-		classes = fmt.Sprintf("%d classes", n)
-	}
-	u.summary("%s: %s of %d×%d, %s, %s", out, plural(d.Len(), "picture"), w, h, plural(c, "channel"), classes)
+	u.summary("%s: %s of %d×%d, %s, %s", out, plural(d.Len(), "picture"), w, h, plural(c, "channel"), classesOf(d))
 	return nil
 }

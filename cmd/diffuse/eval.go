@@ -132,8 +132,14 @@ func (o *evalOptions) meaningless(f *pflag.FlagSet) error {
 	if o.nearest < 1 || o.most <= o.nearest || o.subsets < 1 || o.subsetSize < 2 {
 		return usagef("--nearest %d of --nearest-pictures %d, --kid-subsets %d of --kid-subset-size %d make no sense", o.nearest, o.most, o.subsets, o.subsetSize)
 	}
+	if o.subsets > mostSubsets {
+		return usagef("--kid-subsets is %d, want at most %d", o.subsets, mostSubsets)
+	}
 	return nil
 }
+
+// mostSubsets bounds what a slip can ask for.
+const mostSubsets = 100_000
 
 // drawingOnly refuses sampling flags for pictures that exist already.
 func (o *evalOptions) drawingOnly(f *pflag.FlagSet) error {

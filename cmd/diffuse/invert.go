@@ -234,7 +234,7 @@ func (o *invertOptions) pictures(ctx context.Context, u *ui, p *samplePlan) (x [
 	}
 	theirs := set.Labels() == m.labels && o.class == ""
 	if m.labels > 0 && !theirs && o.class == "" {
-		u.warn("%s has %d classes and %s %d: pictures are inverted without a class", o.data, set.Labels(), m.name, m.labels)
+		u.warn("%s has %s and %s has %d: pictures are inverted without a class", o.data, classesOf(set), m.name, m.labels)
 	}
 	return x, set.each(ctx, u, "reading", 64, func(pictures []imageio.Image, labels []int) error {
 		for i, img := range pictures {

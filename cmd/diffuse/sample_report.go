@@ -207,6 +207,22 @@ func (p *samplePlan) metadata(pictures []picture, sheet bool) map[string]string 
 	return map[string]string{"diffuse": string(b), "parameters": line}
 }
 
+// mostGridPixels is about what programs still open, and some seconds of compression.
+const mostGridPixels = 1 << 28
+
+// gridFits refuses a grid that nobody could look at, and that would take minutes to write.
+func (p *samplePlan) gridFits() error {
+	if p.picture == "" {
+		return nil
+	}
+	pixels := float64(len(p.pictures)) * float64(p.model.height*p.scale) * float64(p.model.width*p.scale)
+	if pixels <= mostGridPixels {
+		return nil
+	}
+	err := usagef("--grid: %s would make a picture of %.0f million pixels, more than %d", plural(len(p.pictures), "picture"), pixels/1e6, mostGridPixels/1_000_000)
+	return withHint(err, "--outdir writes one file a picture, --npz arrays")
+}
+
 // planOutputs checks where the results go, before any is made.
 func (p *samplePlan) planOutputs(u *ui, o *sampleOptions) error {
 	if p.picture == "" && p.outdir == "" && p.npz == "" && p.trace == "" && p.animate == "" && !p.preview {
@@ -226,6 +242,9 @@ func (p *samplePlan) planOutputs(u *ui, o *sampleOptions) error {
 		}
 	}
 	if err := distinct(inputs, [2]string{"--grid", p.picture}, [2]string{"--npz", p.npz}, [2]string{"--trace", p.trace}, [2]string{"--animate", p.animate}); err != nil {
+		return err
+	}
+	if err := p.gridFits(); err != nil {
 		return err
 	}
 	for _, f := range [][2]string{{"grid", p.picture}, {"npz", p.npz}, {"trace", p.trace}, {"animate", p.animate}} {
