@@ -22,6 +22,9 @@ func helpCommand() *cobra.Command {
 			topic := c.Root()
 			for _, name := range args {
 				deeper := slices.IndexFunc(topic.Commands(), func(s *cobra.Command) bool { return s.Name() == name })
+				if deeper < 0 && !topic.HasSubCommands() {
+					return usagef("%s has no commands of its own, such as %q", topic.CommandPath(), name)
+				}
 				if deeper < 0 {
 					return unknownName("command", name, commandNames(topic))
 				}

@@ -188,6 +188,9 @@ func inspectFolder(dir string) (*finding, error) {
 		return inspectDiffusers(dir)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
+		if path, err := newestSnapshot(dir); err == nil { // without a run's other files, still what sample draws with
+			return inspectSnapshot(path)
+		}
 		return inspectData(dir)
 	}
 	if err == nil {

@@ -230,7 +230,7 @@ func (o *invertOptions) pictures(ctx context.Context, u *ui, p *samplePlan) (x [
 	}
 	set.draw(o.count)
 	if _, _, c := set.Size(); c != m.channels && !(c == 1 && m.channels == 3) {
-		return nil, fmt.Errorf("%s holds pictures of %d channels, %s draws %d", o.data, c, m.name, m.channels)
+		return nil, fmt.Errorf("%s holds pictures of %s, %s draws %d", o.data, plural(c, "channel"), m.name, m.channels)
 	}
 	theirs := set.Labels() == m.labels && o.class == ""
 	if m.labels > 0 && !theirs && o.class == "" {
