@@ -69,8 +69,12 @@ func (o *Options) complete() error {
 	default:
 		return fmt.Errorf("split %q is unknown: train or test", o.Split)
 	}
-	if o.Height < 0 || o.Width < 0 || o.MaxBytes < 0 || o.MaxPixels < 0 || o.Height > 1<<16 || o.Width > 1<<16 {
-		return fmt.Errorf("size %d×%d, %d bytes, %d pixels are out of range", o.Height, o.Width, o.MaxBytes, o.MaxPixels)
+	const widest = 1 << 16
+	if o.Height < 0 || o.Width < 0 || o.Height > widest || o.Width > widest {
+		return fmt.Errorf("pictures of %d×%d (height×width) are out of range: at most %d pixels a side", o.Height, o.Width, widest)
+	}
+	if o.MaxBytes < 0 || o.MaxPixels < 0 {
+		return fmt.Errorf("limits of %d bytes and %d pixels a picture are out of range", o.MaxBytes, o.MaxPixels)
 	}
 	if o.Height == 0 {
 		o.Height = o.Width
@@ -182,6 +186,8 @@ func openFile(path string, o Options) (Dataset, error) {
 		return openNPZ(path, o)
 	case bytes.HasPrefix(head, []byte("PAR1")):
 		return openParquet(path, []string{""}, o)
+	case !bytes.HasPrefix(head, []byte{0, 0}): // as all idx files begin
+		return nil, errors.New("neither a zip archive nor a parquet, idx or npz file, nor CIFAR's archive; of pictures, name the folder")
 	}
 	return openIDX(path, o)
 }

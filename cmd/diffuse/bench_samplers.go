@@ -41,7 +41,7 @@ type sweepCell struct {
 
 // way names what is drawn; cells of the same way are the same.
 func (c sweepCell) way() string {
-	return fmt.Sprintf("%s, %s, %d steps, skip %s", c.Sampler, c.Schedule, c.Steps, c.Skip)
+	return fmt.Sprintf("%s, %s, %s, skip %s", c.Sampler, c.Schedule, plural(c.Steps, "step"), c.Skip)
 }
 
 // sweepSteps is the --steps unless given: few, which is where solvers differ.
@@ -173,9 +173,9 @@ func (o *sweepOptions) product() ([]sweepCell, error) {
 	}
 	var cells []sweepCell
 	for _, name := range strings.Split(o.samplers, ",") {
-		info, err := sampler.Lookup(name)
+		info, err := lookupSampler(name)
 		if err != nil {
-			return nil, usageError{err}
+			return nil, err
 		}
 		if info.Adaptive {
 			return nil, usagef("--samplers: %s chooses its steps itself and has no place in a table by steps", info.Name)

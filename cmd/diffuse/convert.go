@@ -128,7 +128,11 @@ func (r *convertReport) finish(u *ui, f *checkpoint.File, path string) error {
 	if u.json {
 		return u.result(r)
 	}
-	u.summary("%s: %s of %d tensors, %s values, %.1f MB", r.Out, r.Kind, r.Tensors, count(float64(r.Values)), float64(r.Bytes)/1e6)
+	what := plural(r.Tensors, "tensor")
+	if r.Kind != "tensors" {
+		what = r.Kind + " of " + what
+	}
+	u.summary("%s: %s, %s values, %.1f MB", r.Out, what, count(float64(r.Values)), float64(r.Bytes)/1e6)
 	return nil
 }
 

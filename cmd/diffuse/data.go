@@ -231,7 +231,14 @@ func (o dataGridOptions) run(u *ui, path string) error {
 	if err := imageio.WritePNG(o.out, imageio.Grid(sheet, o.columns, gridPadding, gridGround), meta); err != nil {
 		return err
 	}
-	u.summary("%s: %d of %d pictures of %s", o.out, len(sheet), d.Len(), path)
+	if u.json {
+		return u.result(map[string]any{"out": o.out, "pictures": len(sheet), "of": d.Len()})
+	}
+	if class >= 0 {
+		u.summary("%s: %s of class %s of %s", o.out, plural(len(sheet), "picture"), o.class, path)
+	} else {
+		u.summary("%s: %d of %d pictures of %s", o.out, len(sheet), d.Len(), path)
+	}
 	return nil
 }
 

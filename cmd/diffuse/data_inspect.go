@@ -115,7 +115,7 @@ func inspectSet(u *ui, path string, r dataReading) (*dataReport, error) {
 func (r *dataReport) finding() *finding {
 	f := &finding{Kind: "data set"}
 	f.fact("pictures", "%d", r.Pictures)
-	size := fmt.Sprintf("%d×%d, %d channels", r.Width, r.Height, r.Channels)
+	size := fmt.Sprintf("%d×%d, %s", r.Width, r.Height, plural(r.Channels, "channel"))
 	if len(r.Sizes) > 0 {
 		size += ", of several (width×height):"
 	}
@@ -126,7 +126,7 @@ func (r *dataReport) finding() *finding {
 			f.fact("", "and %d more sizes", len(r.Sizes)-i)
 			break
 		}
-		f.fact("", "%d×%d: %d pictures, such as %s", s.Width, s.Height, s.Pictures, s.Example)
+		f.fact("", "%d×%d: %s, such as %s", s.Width, s.Height, plural(s.Pictures, "picture"), s.Example)
 	}
 	f.fact("mean", "%s", decimals(r.Mean))
 	f.fact("std", "%s", decimals(r.Std))

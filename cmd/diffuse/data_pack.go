@@ -40,6 +40,21 @@ the pictures only; OUT appears when it is complete.`,
 	return c
 }
 
+// classesOf says how many classes a set has.
+func classesOf(d dataset.Dataset) string {
+	switch n := d.Labels(); n {
+	case 0:
+		return "no classes"
+	case 1:
+		return "1 class"
+	default:
+		return fmt.Sprintf("%d classes", n)
+	}
+}
+
+// otherArchives are endings that promise a file which is not written; any other name is that of a folder.
+var otherArchives = []string{".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".7z", ".rar", ".parquet", ".npy", ".safetensors", ".h5", ".hdf5", ".tfrecord", ".tfrecords"}
+
 func (o dataPackOptions) run(ctx context.Context, u *ui, path, out string) error {
 	read, err := o.options()
 	if err != nil {
@@ -48,10 +63,15 @@ func (o dataPackOptions) run(ctx context.Context, u *ui, path, out string) error
 	if err := distinct([][2]string{{"D", path}}, [2]string{"OUT", out}); err != nil {
 		return err
 	}
-	if slices.Contains([]string{".zip", ".npz"}, strings.ToLower(filepath.Ext(out))) {
+	switch ext := strings.ToLower(filepath.Ext(out)); {
+	case slices.Contains([]string{".zip", ".npz"}, ext):
 		if err := checkOutput("OUT", out); err != nil {
 			return err
 		}
+	case slices.Contains(otherArchives, ext):
+		return withHint(usagef("OUT: data sets are not packed as %s", ext), "OUT.zip, OUT.npz or a folder")
+	case out == "-":
+		return noStream("OUT", out)
 	}
 	read.SkipBad = o.skipBad
 	if !o.skipBad { // which decodes all of them beforehand
@@ -77,10 +97,9 @@ func (o dataPackOptions) run(ctx context.Context, u *ui, path, out string) error
 		return err
 	}
 	h, w, c := d.Size()
-	classes := "no classes"
-	if n := d.Labels(); n > 0 {
-		classes = fmt.Sprintf("%d classes", n)
+	if u.json {
+		return u.result(map[string]any{"out": out, "pictures": d.Len(), "height": h, "width": w, "channels": c, "classes": d.Labels()})
 	}
-	u.summary("%s: %d pictures of %d×%d, %d channels, %s", out, d.Len(), w, h, c, classes)
+	u.summary("%s: %s of %d×%d, %s, %s", out, plural(d.Len(), "picture"), w, h, plural(c, "channel"), classesOf(d))
 	return nil
 }

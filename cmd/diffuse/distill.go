@@ -127,6 +127,10 @@ func runDistill(ctx context.Context, u *ui, o distillOptions, typed *pflag.FlagS
 	if err != nil {
 		return r, err
 	}
+	if o.resume && !resuming && !typed.Changed("teacher") {
+		err := usagef("--resume: %s holds no run to go on with, and a new one needs --teacher", o.out)
+		return r, withHint(err, "diffuse distill --teacher MODEL --out %s", o.out)
+	}
 	s, teacher, err := o.settings(typed, resuming)
 	if err != nil {
 		return r, err
@@ -164,8 +168,8 @@ func (o *distillOptions) existing() (bool, error) {
 // distillRun distils with complete settings.
 func distillRun(ctx context.Context, u *ui, o distillOptions, s *distillSettings, teacher *model, resuming bool) (r distillResult, err error) {
 	u.warnOfWeights(teacher)
+	teacher.warnOfStudent(u, "a teacher")
 	dir := o.out
-	u.warnOfWeights(teacher)
 	if s.init != nil {
 		u.warnOfWeights(s.init)
 	}

@@ -43,6 +43,7 @@ shape the stored ones cannot express: the more snapshots, the less.`,
 	}
 	f := c.Flags()
 	f.Float64SliceVar(&o.stds, "std", nil, "`LIST` of relative standard deviations of the average")
+	f.Lookup("std").DefValue = "" // cobra's []
 	f.Var((*countValue)(&o.images), "images", "average up to here (0 = up to the latest that is stored)")
 	f.StringVarP(&o.out, "out", "o", "", "`FILE.safetensors` to write")
 	f.Var((*dtypeValue)(&o.dtype), "type", "numbers in the file: F32, F16 or BF16 (default: the run's --snapshot-type)")

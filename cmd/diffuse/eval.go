@@ -31,8 +31,9 @@ func evalCommand(u *ui) *cobra.Command {
 network sees in both.
 
 SAMPLES is a folder of pictures, an npz file (arr_0, and arr_1 for classes) or any other
-data set ("diffuse data --help"), or a model: then ` + fmt.Sprint(evalCount) + ` pictures are drawn, as papers do (--num 10000 is quicker), by the sampling
-flags of "diffuse sample". Measuring the folder of a training run adds a line to its eval.jsonl.
+data set ("diffuse data --help"), or a model: then ` + fmt.Sprint(evalCount) + ` pictures are drawn, as papers do
+(--num 10000 is quicker), by the sampling flags of "diffuse sample". Measuring the folder of a
+training run adds a line to its eval.jsonl.
 
 R is a set of pictures, or statistics made by --make-ref or another tool (npz with mu and
 sigma); against statistics there are no kid, prdc, sw and fd-infinity. Of files with both, as
@@ -55,8 +56,9 @@ bring pictures to its size (` + inceptionDoorNames() + `):
 inception-2048/torch_fidelity is what "inception" alone means. The distance is called after
 its features - fd-fashion, fd-random - and fid only with Inception's layer 2048.
 
-The features of --ref are kept for the next time, in the folder .diffuse beside the pictures or in
-the user's cache folder, and are computed again when the pictures have changed.
+The features of --ref, or of SAMPLES with --make-ref, are kept for the next time, in the folder
+.diffuse beside the pictures or in the user's cache folder, and are computed again when the
+pictures have changed.
 
 Distances depend on the number of pictures: compare numbers of equal counts only.`,
 		Example: `  diffuse eval fashion --num 10000 --ref fashion-mnist/
@@ -88,7 +90,7 @@ Distances depend on the number of pictures: compare numbers of equal counts only
 		f.StringVar(&o.inception, "inception", "", "`FILE` with the Inception network's weights, .pth or .safetensors")
 		f.StringVar(&o.makeRef, "make-ref", "", "`FILE` (.safetensors or .npz) to write the statistics of SAMPLES to, instead of measuring")
 		f.StringVar(&o.neighbours, "neighbours", "", fmt.Sprintf("`FILE.png` for the %d samples nearest to pictures of --ref, each with its %d nearest", neighbourRows, neighbourColumns))
-		f.BoolVar(&o.noCache, "no-cache", false, "neither use nor keep a file with the features of --ref")
+		f.BoolVar(&o.noCache, "no-cache", false, "neither use nor keep a file with the features of --ref, or of SAMPLES with --make-ref")
 		f.BoolVar(&o.perClass, "per-class", false, "the Fréchet distance of every class, too")
 		f.IntVar(&o.nearest, "nearest", o.nearest, "neighbours of precision, recall, density and coverage")
 		f.IntVar(&o.most, "nearest-pictures", o.most, "pictures of either side, at most, for these four")
@@ -113,7 +115,7 @@ func (o *evalOptions) meaningless(f *pflag.FlagSet) error {
 		return usagef("eval needs --ref (what to compare with) or --make-ref (where to write statistics), and not both")
 	}
 	if o.makeRef != "" {
-		for _, name := range []string{"ref-split", "metrics", "neighbours", "no-cache", "per-class", "nearest", "nearest-pictures", "kid-subsets", "kid-subset-size"} {
+		for _, name := range []string{"ref-split", "metrics", "neighbours", "per-class", "nearest", "nearest-pictures", "kid-subsets", "kid-subset-size"} {
 			if f.Changed(name) {
 				return usagef("--%s has no effect with --make-ref, which measures nothing", name)
 			}
@@ -130,8 +132,14 @@ func (o *evalOptions) meaningless(f *pflag.FlagSet) error {
 	if o.nearest < 1 || o.most <= o.nearest || o.subsets < 1 || o.subsetSize < 2 {
 		return usagef("--nearest %d of --nearest-pictures %d, --kid-subsets %d of --kid-subset-size %d make no sense", o.nearest, o.most, o.subsets, o.subsetSize)
 	}
+	if o.subsets > mostSubsets {
+		return usagef("--kid-subsets is %d, want at most %d", o.subsets, mostSubsets)
+	}
 	return nil
 }
+
+// mostSubsets bounds what a slip can ask for.
+const mostSubsets = 100_000
 
 // drawingOnly refuses sampling flags for pictures that exist already.
 func (o *evalOptions) drawingOnly(f *pflag.FlagSet) error {
@@ -166,6 +174,9 @@ func (o *evalOptions) open(u *ui, f *pflag.FlagSet, arg string) (pictureSet, err
 	}
 	if f.Changed("split") {
 		return nil, usagef("--split: SAMPLES is a model, which has no parts")
+	}
+	if o.makeRef != "" && f.Changed("no-cache") {
+		return nil, usagef("--no-cache has no effect: SAMPLES is a model, and what it draws is not kept")
 	}
 	m, err := u.openModel(arg)
 	if err != nil {

@@ -6,11 +6,10 @@ import (
 	"path/filepath"
 	"strings"
 
-	"diffuse/imageio"
 	"diffuse/metric"
 )
 
-// writeReference is --make-ref. The statistics are summed up batch by batch; no features are kept.
+// writeReference is --make-ref.
 func (o *evalOptions) writeReference(ctx context.Context, u *ui, arg string, samples pictureSet, e *extractor) error {
 	ext := strings.ToLower(filepath.Ext(o.makeRef))
 	if ext != ".safetensors" && ext != ".npz" {
@@ -32,22 +31,11 @@ func (o *evalOptions) writeReference(ctx context.Context, u *ui, arg string, sam
 	if n := samples.Len(); n < 2 {
 		return fmt.Errorf("statistics need at least 2 pictures; there are %d", n)
 	}
-	sum := metric.NewAccumulator(e.Dim())
-	err := samples.Each(ctx, u, e.batch, func(pictures []imageio.Image, _ []int) error {
-		rows := make([]float64, len(pictures)*e.Dim())
-		if err := e.Features(rows, pictures); err != nil {
-			return err
-		}
-		return sum.Add(metric.Features{N: len(pictures), D: e.Dim(), X: rows})
-	})
+	seen, err := o.summed(ctx, u, samples, e)
 	if err != nil {
 		return err
 	}
-	g, err := sum.Gaussian()
-	if err != nil {
-		return err
-	}
-	s := metric.Stats{Gaussian: g, Provenance: e.provenance(samples.Describe())}
+	s := metric.Stats{Gaussian: seen.gaussian, Provenance: e.provenance(samples.Describe())}
 	write := s.WriteFile
 	if ext == ".npz" {
 		write = s.WriteNPZ
@@ -56,8 +44,17 @@ func (o *evalOptions) writeReference(ctx context.Context, u *ui, arg string, sam
 		return err
 	}
 	if u.json {
-		return u.result(map[string]any{"statistics": o.makeRef, "pictures": g.N, "features": e.Name()})
+		return u.result(map[string]any{"statistics": o.makeRef, "pictures": seen.N, "features": e.Name()})
 	}
-	u.summary("%s: statistics of %d pictures, %s features", o.makeRef, g.N, e.Name())
+	u.summary("%s: statistics of %d pictures, %s features", o.makeRef, seen.N, e.Name())
 	return nil
+}
+
+// summed computes mean and covariance of the features of samples, batch by batch, or takes them from what is kept of a data set.
+func (o *evalOptions) summed(ctx context.Context, u *ui, samples pictureSet, e *extractor) (*featureSet, error) {
+	need := kept{gaussian: true}
+	if set, ok := samples.(*storedSet); ok && !o.noCache {
+		return extractCached(ctx, u, set, e, need)
+	}
+	return extract(ctx, u, samples, e, need)
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 
@@ -115,26 +114,11 @@ func (m *measurement) kid(ctx context.Context, u *ui) error {
 	}
 	bar := u.progress("comparing", "subsets", 0, float64(len(in1)))
 	defer bar.finish()
-	var sum, squares float64
-	each := make([]float64, len(in1))
-	for i := range in1 {
-		if ctx.Err() != nil {
-			return errInterrupted
-		}
-		s, err := metric.KIDSubsets(a.Features, b.Features, in1[i:i+1], in2[i:i+1])
-		if err != nil {
-			return err
-		}
-		each[i] = s.Mean
-		sum += s.Mean
-		bar.set(float64(i+1), "")
+	s, err := metric.KIDSubsets(ctx, a.Features, b.Features, in1, in2, func(pairs int) { bar.set(float64(pairs), "") })
+	if err == nil {
+		m.set(name, s.Mean, s.Std, fmt.Sprintf("%d subsets of %d pictures, seed %d", len(s.Each), size, seed))
 	}
-	mean := sum / float64(len(each))
-	for _, v := range each {
-		squares += (v - mean) * (v - mean)
-	}
-	m.set(name, mean, math.Sqrt(squares/float64(len(each))), fmt.Sprintf("%d subsets of %d pictures, seed %d", len(each), size, seed))
-	return nil
+	return err
 }
 
 // prdc compares at most --nearest-pictures rows of either side, drawn at random where there are more.

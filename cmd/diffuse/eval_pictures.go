@@ -38,7 +38,7 @@ func namesModel(arg string) (bool, error) {
 	info, err := os.Stat(arg)
 	if errors.Is(err, fs.ErrNotExist) {
 		err := fmt.Errorf("%q: no such file, folder or embedded model", arg)
-		return false, hintEmbedded(err)
+		return false, hintEmbedded(err, arg)
 	}
 	if err != nil {
 		return false, err
@@ -183,7 +183,7 @@ func (s drawnSet) Describe() string {
 	if r.ModelSHA != "" { // not of a model that is still being trained
 		d += fmt.Sprintf(" (sha256 %s)", r.ModelSHA)
 	}
-	d += fmt.Sprintf(", %d pictures by %s, %d steps, NFE %d", r.Pictures, r.Sampler, r.Steps, r.NFE)
+	d += fmt.Sprintf(", %s by %s, %s, NFE %d", plural(r.Pictures, "picture"), r.Sampler, plural(r.Steps, "step"), r.NFE)
 	if r.Skip != "" {
 		d += ", skip " + r.Skip
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"diffuse/checkpoint"
@@ -74,14 +75,14 @@ func contents(path string) (statistics, pictures bool) {
 			return mu && sigma, arr
 		}
 	}
-	return checkpoint.IsPickle(path) && !pickledModel(path), false
+	return checkpoint.IsPickle(path) && !strings.EqualFold(filepath.Ext(path), ".npz") && !pickledModel(path), false
 }
 
 // statisticsWords describes statistics for the report.
 func statisticsWords(path string, s metric.Stats) string {
 	words := path
-	if s.N > 0 {
-		words += fmt.Sprintf(", %d pictures", s.N)
+	if n := fmt.Sprintf(", %d pictures", s.N); s.N > 0 && !strings.Contains(s.Data+",", n+",") {
+		words += n
 	}
 	if s.Data != "" {
 		words += " of " + s.Data

@@ -173,7 +173,7 @@ func TestKIDAsPeers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, err := metric.KIDSubsets(m.generated.Features, m.real.Features, in1, in2)
+	want, err := metric.KIDSubsets(t.Context(), m.generated.Features, m.real.Features, in1, in2, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -43,6 +43,7 @@ type evaluation struct {
 	ref      *reference
 	real     *featureSet // the reference's, once something needed them
 	has      kept        // what real holds
+	warned   bool        // that there are few pictures for a distance; once says it for all sets
 }
 
 // newEvaluation opens feature network and reference for pictures of h×w×c.
@@ -194,7 +195,8 @@ func (m *measurement) run(ctx context.Context, u *ui) (*evalReport, error) {
 	if err := m.readReference(ctx, u); err != nil {
 		return nil, err
 	}
-	if d := m.e.Dim(); m.wants("fd") {
+	if d := m.e.Dim(); m.wants("fd") && !m.warned {
+		m.warned = true
 		if n := m.generated.N; n <= d {
 			u.warn("%d pictures for %d features: the distance depends on their number more than on what they show; a few thousand are usual", n, d)
 		}

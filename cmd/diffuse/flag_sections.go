@@ -77,12 +77,15 @@ func helpWidth() int {
 	return usual
 }
 
-// sectionedUsage makes cobra's usage text show flags by section.
+// sectionedUsage makes cobra's usage text show flags by section, and all of them within the terminal's width.
 func sectionedUsage(root *cobra.Command) {
 	cobra.AddTemplateFunc("flagSections", flagSections)
-	const flags = "Flags:\n{{.LocalFlags.FlagUsages | trimTrailingWhitespaces}}"
-	text := strings.Replace(root.UsageTemplate(), flags, "{{flagSections .}}", 1)
-	if !strings.Contains(text, "flagSections") {
+	cobra.AddTemplateFunc("globalFlags", func(c *cobra.Command) string {
+		return strings.TrimRight(c.InheritedFlags().FlagUsagesWrapped(helpWidth()), "\n ")
+	})
+	const own, inherited = "Flags:\n{{.LocalFlags.FlagUsages | trimTrailingWhitespaces}}", "{{.InheritedFlags.FlagUsages | trimTrailingWhitespaces}}"
+	text := strings.NewReplacer(own, "{{flagSections .}}", inherited, "{{globalFlags .}}").Replace(root.UsageTemplate())
+	if !strings.Contains(text, "flagSections") || !strings.Contains(text, "globalFlags") {
 		panic("cobra's usage template has changed: " + text)
 	}
 	root.SetUsageTemplate(text)

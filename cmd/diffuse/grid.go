@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -86,14 +88,31 @@ func (g gridOptions) levels(p schedule.Precond) (sigmas, timesteps []float64, er
 	return sigmas, timesteps, nil
 }
 
+// lookup finds the schedule.
+func (g gridOptions) lookup() (schedule.Schedule, error) {
+	s, err := schedule.LookupAt(g.schedule, g.size)
+	if err == nil {
+		return s, nil
+	}
+	var names []string
+	for _, n := range schedule.Names() {
+		names = append(names, n[0])
+	}
+	name, _, _ := strings.Cut(g.schedule, ":")
+	if !slices.Contains(names, name) {
+		return s, hintNearest(usageError{err}, name, names)
+	}
+	return s, usageError{err}
+}
+
 // build makes the levels of a schedule.
 func (g gridOptions) build(p schedule.Precond) (sigmas, timesteps []float64, err error) {
 	if g.steps < 1 || g.steps > maxSteps {
 		return nil, nil, usagef("--steps is %d, want 1 to %d", g.steps, maxSteps)
 	}
-	s, err := schedule.LookupAt(g.schedule, g.size)
+	s, err := g.lookup()
 	if err != nil {
-		return nil, nil, usageError{err}
+		return nil, nil, err
 	}
 	lo, hi := g.sigmaMin, g.sigmaMax
 	if g.few && 0 < lo && lo < hi && !math.IsInf(hi, 0) && g.rho > 0 {
@@ -125,9 +144,9 @@ func (g gridOptions) build(p schedule.Precond) (sigmas, timesteps []float64, err
 
 // atTimesteps reads --timesteps and finds their levels.
 func (g gridOptions) atTimesteps() (sigmas, timesteps []float64, err error) {
-	s, err := schedule.LookupAt(g.schedule, g.size)
+	s, err := g.lookup()
 	if err != nil {
-		return nil, nil, usageError{err}
+		return nil, nil, err
 	}
 	if s.Discrete == nil {
 		return nil, nil, withHint(usagef("--timesteps: the schedule %s has no timesteps", g.schedule), "name one that has, such as linear or squaredcos")

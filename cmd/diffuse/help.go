@@ -1,24 +1,34 @@
 package main
 
 import (
+	"slices"
+
 	"github.com/spf13/cobra"
 )
 
 // helpCommand replaces cobra's, which shows the general help for a command that does not exist and calls that a success.
 func helpCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "help [COMMAND]",
+		Use:   "help [COMMAND]...",
 		Short: "Explain a command",
 		Example: `  diffuse help
-  diffuse help sample`,
-		Args: between(0, 1, "at most one command"),
-		ValidArgsFunction: func(c *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
-			return commandNames(c.Root()), cobra.ShellCompDirectiveNoFileComp
+  diffuse help sample
+  diffuse help data pack`,
+		ValidArgsFunction: func(c *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+			topic, _, _ := c.Root().Find(args)
+			return commandNames(topic), cobra.ShellCompDirectiveNoFileComp
 		},
 		RunE: func(c *cobra.Command, args []string) error {
-			topic, _, err := c.Root().Find(args)
-			if err != nil || len(args) > 0 && topic == c.Root() {
-				return unknownName("command", args[0], commandNames(c.Root()))
+			topic := c.Root()
+			for _, name := range args {
+				deeper := slices.IndexFunc(topic.Commands(), func(s *cobra.Command) bool { return s.Name() == name })
+				if deeper < 0 && !topic.HasSubCommands() {
+					return usagef("%s has no commands of its own, such as %q", topic.CommandPath(), name)
+				}
+				if deeper < 0 {
+					return unknownName("command", name, commandNames(topic))
+				}
+				topic = topic.Commands()[deeper]
 			}
 			topic.InitDefaultHelpFlag()
 			return topic.Help()

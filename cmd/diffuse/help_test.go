@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 )
@@ -26,6 +27,21 @@ func TestHelp(t *testing.T) {
 			t.Errorf("%v has no examples:\n%s", args, &stdout)
 		}
 		checkFlagTexts(t, c)
+		checkWidth(t, c, stdout.String())
+	}
+}
+
+// checkWidth allows nothing but examples to be wider than a window: 100 columns for what we wrap, 140 for what is wrapped to the terminal's width.
+func checkWidth(t *testing.T, c *cobra.Command, help string) {
+	t.Helper()
+	for line := range strings.Lines(help) {
+		most := 140
+		if strings.Contains(c.Long, line) {
+			most = 100
+		}
+		if n := utf8.RuneCountInString(strings.TrimRight(line, "\n")); n > most && !strings.Contains(c.Example+"\n", line) {
+			t.Errorf("%s: a line of %d columns: %q", c.CommandPath(), n, line)
+		}
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -30,10 +31,12 @@ func inspectCommand(u *ui) *cobra.Command {
 		Use:   "inspect X",
 		Short: "Say what a file or folder is",
 		Long: `Say what a file or folder is: a model (configuration, parameters, arithmetic and
-memory per level, how it was trained), a training run, other safetensors and
-npz files (arrays), a snapshot of EDM or SiD, a model of diffusers, weights of improved-diffusion,
-guided-diffusion or consistency_models, other pickles and PyTorch files (arrays), a data set, a picture
-(and the parameters that made it), or an embedded model. The kind is found from the content, not from the name.
+memory per level, how it was trained), a training run (its settings and its newest
+model), other safetensors and npz files (arrays), a snapshot of EDM or SiD, a model
+of diffusers, weights of improved-diffusion, guided-diffusion or consistency_models,
+other pickles and PyTorch files (arrays), a data set, a picture (and the parameters
+that made it), or an embedded model. The kind is found from the content, not from
+the name.
 
 --tensors lists the weights of a model, as they are stored, instead of its levels.
 --skips shows how strong the skip connections of a model are, the number that
@@ -121,7 +124,7 @@ func inspect(arg, arch string) (*finding, error) {
 	info, err := os.Stat(arg)
 	if errors.Is(err, fs.ErrNotExist) {
 		err := fmt.Errorf("inspect %q: no such file, folder or embedded model", arg)
-		return nil, hintEmbedded(err)
+		return nil, hintEmbedded(err, arg)
 	}
 	if err != nil {
 		return nil, err
@@ -166,7 +169,7 @@ func inspectEmbedded(e zoo.Entry) (*finding, error) {
 	}
 	found, err := describeModelFile(f)
 	if err == nil {
-		found.fact("settings", "%s, %d steps, sigma %g to %g, rho %g, skip %s", e.Sampler, e.Steps, e.SigmaMax, e.SigmaMin, e.Rho, orNone(e.Skip))
+		found.fact("settings", "%s, %s, sigma %g to %g, rho %g, skip %s", e.Sampler, plural(e.Steps, "step"), e.SigmaMax, e.SigmaMin, e.Rho, orNone(e.Skip))
 	}
 	return found, err
 }
@@ -185,6 +188,9 @@ func inspectFolder(dir string) (*finding, error) {
 		return inspectDiffusers(dir)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
+		if path, err := newestSnapshot(dir); err == nil { // without a run's other files, still what sample draws with
+			return inspectSnapshot(path)
+		}
 		return inspectData(dir)
 	}
 	if err == nil {
@@ -203,16 +209,40 @@ func inspectRun(dir, kind string, o any, setup json.RawMessage) (*finding, error
 	f.fact("options", "%s", compact(o))
 	f.fact("setup", "%s", compact(setup))
 	value := map[string]any{"options": o, "setup": setup}
-	if path, err := newestSnapshot(dir); err == nil {
-		f.fact("newest snapshot", "%s", filepath.Base(path))
-		value["snapshot"] = filepath.Base(path)
-	}
 	if line := lastLine(filepath.Join(dir, "stats.jsonl")); line != "" {
 		f.fact("last statistics", "%s", line)
 		value["last_stats"] = json.RawMessage(line)
 	}
+	if path, err := newestSnapshot(dir); err == nil {
+		f.fact("newest snapshot", "%s", filepath.Base(path))
+		value["snapshot"] = filepath.Base(path)
+		m, err := inspectSnapshot(path)
+		if err != nil {
+			return nil, err
+		}
+		for _, fact := range m.facts {
+			if !slices.Contains([]string{"config", "training"}, fact[0]) { // the run's settings say it
+				f.facts = append(f.facts, fact)
+			}
+		}
+		f.table, f.list, f.arrays, value["model"] = m.table, m.list, m.arrays, m.value
+	}
 	f.value = value
 	return f, nil
+}
+
+// inspectSnapshot describes a run's model.
+func inspectSnapshot(path string) (*finding, error) {
+	c, err := checkpoint.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	m, err := describeModelFile(c)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", path, err)
+	}
+	return m, nil
 }
 
 // lastLine returns the last whole line of a text file, "" if there is none.
@@ -244,7 +274,7 @@ func inspectData(path string) (*finding, error) {
 	h, w, c := d.Size()
 	f := &finding{Kind: "data set"}
 	f.fact("pictures", "%d", d.Len())
-	f.fact("size", "%d×%d, %d channels", w, h, c)
+	f.fact("size", "%d×%d, %s", w, h, plural(c, "channel"))
 	f.fact("classes", "%d: %s", d.Labels(), strings.Join(d.ClassNames(), ", "))
 	f.value = map[string]any{"pictures": d.Len(), "height": h, "width": w, "channels": c, "classes": d.ClassNames()}
 	return f, nil
@@ -265,7 +295,7 @@ func inspectPNG(path string) (*finding, error) {
 // describePicture shows a picture's size and its text.
 func describePicture(img imageio.Image, meta map[string]string) *finding {
 	f := &finding{Kind: "picture"}
-	f.fact("size", "%d×%d, %d channels", img.W, img.H, img.C)
+	f.fact("size", "%d×%d, %s", img.W, img.H, plural(img.C, "channel"))
 	text := map[string]any{}
 	for _, k := range sortedKeys(meta) {
 		f.fact(k, "%s", meta[k])
@@ -284,7 +314,7 @@ func inspectMixture(path string) (*finding, error) {
 		return nil, err
 	}
 	f := &finding{Kind: "analytic model: Gaussian mixture"}
-	f.fact("picture", "%d×%d, %d channels", g.Shape[2], g.Shape[1], g.Shape[0])
+	f.fact("picture", "%d×%d, %s", g.Shape[2], g.Shape[1], plural(g.Shape[0], "channel"))
 	f.fact("components", "%d", len(g.Weights))
 	f.value = map[string]any{"shape": g.Shape, "components": len(g.Weights)}
 	return f, nil

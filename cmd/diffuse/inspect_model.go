@@ -27,7 +27,7 @@ func describeModel(kind string, m *unet.Model, tensors map[string]*checkpoint.Te
 		types[string(t.DType)]++
 	}
 	f := &finding{Kind: kind}
-	f.fact("network", "%s, %d×%d, %d channels, height and width multiples of %d", cfg.ModelType, h, w, cfg.InChannels, cfg.Multiple())
+	f.fact("network", "%s, %d×%d, %s, height and width multiples of %d", cfg.ModelType, h, w, plural(cfg.InChannels, "channel"), cfg.Multiple())
 	if cfg.LabelDim > 0 && len(m.Classes) == 0 {
 		f.fact("classes", "%d, without names", cfg.LabelDim)
 	} else if cfg.LabelDim > 0 {

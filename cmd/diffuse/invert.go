@@ -127,7 +127,7 @@ func runInvert(ctx context.Context, u *ui, o invertOptions, modelArg string) err
 	if err := distinct([][2]string{{"the model", m.path}, {"--data", o.data}}, [2]string{"--out", o.out}); err != nil {
 		return err
 	}
-	p, up, err := o.plan(m)
+	p, up, err := o.plan(u, m)
 	if err != nil {
 		return err
 	}
@@ -168,7 +168,7 @@ func runInvert(ctx context.Context, u *ui, o invertOptions, modelArg string) err
 }
 
 // plan chooses solver and noise levels as sample does, from those that run backwards.
-func (o *invertOptions) plan(m *model) (*samplePlan, sampler.Sampler, error) {
+func (o *invertOptions) plan(u *ui, m *model) (*samplePlan, sampler.Sampler, error) {
 	known := inversions()
 	name, given := m.defaults.Sampler, o.given
 	if given("sampler") {
@@ -176,14 +176,15 @@ func (o *invertOptions) plan(m *model) (*samplePlan, sampler.Sampler, error) {
 	} else if !slices.ContainsFunc(known, func(i inversion) bool { return i.name == name }) {
 		name = known[len(known)-1].name
 	}
-	info, err := sampler.Lookup(name)
+	info, err := lookupSampler(name)
 	if err != nil {
-		return nil, nil, usageError{err}
+		return nil, nil, err
 	}
 	k := slices.IndexFunc(known, func(i inversion) bool { return i.name == info.Name })
 	if k < 0 {
 		return nil, nil, withHint(usagef("--sampler %s cannot be run backwards", info.Name), "samplers that can: ddim (euler), heun")
 	}
+	m.warnOfStudent(u, info.Name)
 	settings := *o.sampleOptions
 	settings.sampler, settings.given = info.Name, func(flag string) bool { return flag == "sampler" || given(flag) }
 	p := &samplePlan{drawing: drawing{model: m}, batch: o.batch}
@@ -229,11 +230,11 @@ func (o *invertOptions) pictures(ctx context.Context, u *ui, p *samplePlan) (x [
 	}
 	set.draw(o.count)
 	if _, _, c := set.Size(); c != m.channels && !(c == 1 && m.channels == 3) {
-		return nil, fmt.Errorf("%s holds pictures of %d channels, %s draws %d", o.data, c, m.name, m.channels)
+		return nil, fmt.Errorf("%s holds pictures of %s, %s draws %d", o.data, plural(c, "channel"), m.name, m.channels)
 	}
 	theirs := set.Labels() == m.labels && o.class == ""
 	if m.labels > 0 && !theirs && o.class == "" {
-		u.warn("%s has %d classes and %s %d: pictures are inverted without a class", o.data, set.Labels(), m.name, m.labels)
+		u.warn("%s has %s and %s has %d: pictures are inverted without a class", o.data, classesOf(set), m.name, m.labels)
 	}
 	return x, set.each(ctx, u, "reading", 64, func(pictures []imageio.Image, labels []int) error {
 		for i, img := range pictures {
@@ -309,12 +310,8 @@ func (r *invertReport) print(u *ui, o invertOptions, modelArg string) error {
 		return u.result(r)
 	}
 	u.note("to draw them: diffuse sample %s --noise %s --sampler %s%s", modelArg, o.out, r.Sampler, o.typed("sampler"))
-	plural := "s"
-	if len(r.Pictures) == 1 {
-		plural = ""
-	}
-	_, err := fmt.Fprintf(u.stdout, "%s: noise of %d picture%s by %s, %s, %d steps, standard deviation %.3f\ndrawn again they differ by %.3f grey levels (RMS), at most %.2f\n",
-		r.Out, len(r.Pictures), plural, r.Model, r.Sampler, r.Steps, r.STD, r.RMS, r.Max)
+	_, err := fmt.Fprintf(u.stdout, "%s: noise of %s by %s, %s, %s, standard deviation %.3f\ndrawn again they differ by %.3f grey levels (RMS), at most %.2f\n",
+		r.Out, plural(len(r.Pictures), "picture"), r.Model, r.Sampler, plural(r.Steps, "step"), r.STD, r.RMS, r.Max)
 	return err
 }
 

@@ -101,10 +101,15 @@ type subject struct {
 	label int
 }
 
+// mostProbes bounds what a slip can ask for: their error is a three-hundredth of one probe's by then.
+const mostProbes = 100_000
+
 func runLikelihood(ctx context.Context, u *ui, o likelihoodOptions, modelArg string) error {
 	switch {
 	case (o.data == "") == (o.in == ""):
 		return withHint(usagef("likelihood needs --data or --in"), "diffuse likelihood MODEL --data PICTURES")
+	case o.probes > mostProbes:
+		return usagef("--probes is %d, want at most %d", o.probes, mostProbes)
 	case o.probes < 1 || o.num < 0 || o.batch < 1:
 		return usagef("--probes is %d, --num %d, --batch %d; want 1, 0 and 1 or more", o.probes, o.num, o.batch)
 	}
@@ -115,6 +120,7 @@ func runLikelihood(ctx context.Context, u *ui, o likelihoodOptions, modelArg str
 	if err := m.tune(o.skip, nil); err != nil {
 		return err
 	}
+	m.warnOfStudent(u, "likelihoods")
 	subjects, err := o.subjects(ctx, u, m)
 	if err != nil {
 		return err
@@ -222,7 +228,7 @@ func (o likelihoodOptions) pictures(ctx context.Context, u *ui, m *model) ([]sub
 	}
 	theirs := set.Labels() == m.labels
 	if m.labels > 0 && !theirs && o.class == "" {
-		u.warn("%s has %d classes and %s %d: pictures are measured without a class", o.data, set.Labels(), m.name, m.labels)
+		u.warn("%s has %s and %s has %d: pictures are measured without a class", o.data, classesOf(set), m.name, m.labels)
 	}
 	var all []subject
 	err = set.Each(ctx, u, 64, func(pictures []imageio.Image, labels []int) error {
@@ -326,6 +332,9 @@ func (r *likelihoodReport) print(u *ui) error {
 	}
 	if err := w.Flush(); err != nil {
 		return err
+	}
+	if len(r.Pictures) == 1 { // the line above says all
+		return nil
 	}
 	_, err := fmt.Fprintf(u.stdout, "mean %.4f %s, standard error %.4f over %d pictures\n", r.Mean, r.Unit, r.StdErr, len(r.Pictures))
 	return err

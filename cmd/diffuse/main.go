@@ -107,6 +107,8 @@ program and writes them to diffuse.png.`,
 	root.PersistentFlags().BoolVarP(&u.quiet, "quiet", "q", false, "no progress and no summary, only errors, warnings and asked-for results")
 	root.PersistentFlags().BoolVar(&u.json, "json", false, "results as JSON on standard output")
 	precisionFlag(root.PersistentFlags(), &u.precision)
+	root.Version = version().String()
+	root.SetVersionTemplate("{{.Version}}")
 	root.SetGlobalNormalizationFunc(normalizeFlag)
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(
@@ -132,6 +134,7 @@ program and writes them to diffuse.png.`,
 	root.SetHelpCommand(helpCommand())
 	sectionedUsage(root)
 	root.CompletionOptions.DisableDefaultCmd = true
+	completeFlags(root)
 	return root
 }
 

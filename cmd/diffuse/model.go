@@ -64,7 +64,7 @@ func openModelAs(arg, arch string) (*model, error) {
 	info, err := os.Stat(arg)
 	if errors.Is(err, fs.ErrNotExist) {
 		err := fmt.Errorf("model %q: no such file, run folder or embedded model", arg)
-		return nil, hintEmbedded(err)
+		return nil, hintEmbedded(err, arg)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("model: %w", err)
@@ -161,8 +161,9 @@ func (u *ui) warnOfWeights(m *model) {
 }
 
 // hintEmbedded adds the names that need no file to an error about one that does not exist.
-func hintEmbedded(err error) error {
-	return withHint(err, "embedded models: %s", strings.Join(sortedKeys(zoo.Entries()), ", "))
+func hintEmbedded(err error, name string) error {
+	names := sortedKeys(zoo.Entries())
+	return withHint(err, "%sembedded models: %s", didYouMean(name, names), strings.Join(names, ", "))
 }
 
 func embeddedModel(name string, e zoo.Entry) (*model, error) {

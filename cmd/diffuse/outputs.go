@@ -13,9 +13,13 @@ import (
 // checkOutput reports why a file cannot be written at path, before any work is done for it: its folder must exist and take new
 // files, and path must not be a folder. An existing file is fine: naming it is asking for it to be replaced.
 func checkOutput(flag, path string) error {
+	what := outputName(flag)
+	if err := noStream(what, path); err != nil {
+		return err
+	}
 	info, err := os.Stat(path)
 	if err == nil && info.IsDir() {
-		return fmt.Errorf("--%s: %s is a folder", flag, path)
+		return fmt.Errorf("%s: %s is a folder", what, path)
 	}
 	if err == nil && !info.Mode().IsRegular() {
 		return nil // a pipe or device is written to as it is
@@ -23,16 +27,32 @@ func checkOutput(flag, path string) error {
 	dir := filepath.Dir(path)
 	info, err = os.Stat(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return withHint(fmt.Errorf("--%s: folder %s does not exist", flag, dir), "make it first: mkdir -p %s", dir)
+		return withHint(fmt.Errorf("%s: folder %s does not exist", what, dir), "make it first: mkdir -p %s", dir)
 	}
 	if err != nil {
-		return fmt.Errorf("--%s: %w", flag, err)
+		return fmt.Errorf("%s: %w", what, err)
 	}
 	if !info.IsDir() {
-		return fmt.Errorf("--%s: %s is not a folder", flag, dir)
+		return fmt.Errorf("%s: %s is not a folder", what, dir)
 	}
 	if err := tryFolder(dir); err != nil {
-		return fmt.Errorf("--%s: cannot write in %s: %w", flag, dir, err)
+		return fmt.Errorf("%s: cannot write in %s: %w", what, dir, err)
+	}
+	return nil
+}
+
+// outputName is how messages call an output: a flag, or, in capitals, a plain argument.
+func outputName(flag string) string {
+	if flag == strings.ToUpper(flag) {
+		return flag
+	}
+	return "--" + flag
+}
+
+// noStream refuses "-", which elsewhere is standard output: here it would be a file of that name, which nobody means.
+func noStream(what, path string) error {
+	if path == "-" {
+		return withHint(usagef("%s: results are written to files, not to standard output", what), "name a file; ./- is one called so")
 	}
 	return nil
 }
@@ -49,6 +69,9 @@ func tryFolder(dir string) error {
 
 // makeFolder makes the folder at path ready for files.
 func makeFolder(flag, path string) error {
+	if err := noStream("--"+flag, path); err != nil {
+		return err
+	}
 	if err := os.MkdirAll(path, 0o777); err != nil {
 		return fmt.Errorf("--%s: cannot make the folder %s: %w", flag, path, cause(err))
 	}

@@ -166,6 +166,7 @@ func (o *sampleOptions) bindDrawing(c *cobra.Command) {
 		f.StringVar(&o.rescale, "guidance-rescale", "", "bring the contrast of guided predictions back by `PHI`, 0 to 1, measured in v, or PHI:epsilon, PHI:denoised")
 		f.StringVar(&o.threshold, "threshold", o.threshold, "limit estimates of the picture: none, static (to the range of pictures), dynamic, dynamic:QUANTILE or dynamic:QUANTILE:MOST")
 	})
+	c.RegisterFlagCompletionFunc("gnet", completeModel)
 	c.RegisterFlagCompletionFunc("rng", completeWith(rngNames()))
 	c.RegisterFlagCompletionFunc("guidance-method", completeWith([]string{"cfg", "cfg++"}))
 	c.RegisterFlagCompletionFunc("threshold", completeWith([]string{"none", "static", "dynamic"}))

@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"diffuse/sampler"
 )
 
 // adopt takes the values that the model brings for flags which were not given, and which the given ones leave room for. Those of a solver are
@@ -15,9 +13,9 @@ func (o *sampleOptions) adopt(m *model) error {
 	typed, adopted := o.given, map[string]bool{}
 	solver := m.defaults.Sampler
 	if typed("sampler") {
-		info, err := sampler.Lookup(o.sampler)
+		info, err := lookupSampler(o.sampler)
 		if err != nil {
-			return usageError{err}
+			return err
 		}
 		solver = info.Name
 	}

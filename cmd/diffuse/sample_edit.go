@@ -84,7 +84,11 @@ func (o *sampleOptions) planStrength(p *samplePlan) error {
 	steps := p.steps()
 	left := int(float64(steps) * e.strength)
 	if left < 1 {
-		return withHint(usagef("--strength %g of %d steps leaves none", e.strength, steps), "give more --steps or a higher --strength")
+		advice := "give more --steps or a higher --strength"
+		if p.model.defaults.Sampler == "consistency" {
+			advice += ", or a model of all noise levels, such as its teacher"
+		}
+		return withHint(usagef("--strength %g of %s leaves none", e.strength, plural(steps, "step")), "%s", advice)
 	}
 	p.sigmas = p.sigmas[steps-left:]
 	return nil

@@ -6,7 +6,6 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"diffuse/sampler"
 	"diffuse/schedule"
 )
 
@@ -61,8 +60,8 @@ func (o *sampleOptions) planDrawing(u *ui, m *model) (*samplePlan, error) {
 		u.adjust(g.model)
 		g.model.pack()
 	}
-	if own := m.defaults.Sampler; own == "consistency" && p.sampler.Name != own {
-		u.warn("%s was made to draw by %s in few evaluations; for %s, take a model of all noise levels, such as its teacher", m.name, own, p.sampler.Name)
+	if p.sampler.Name != "consistency" {
+		m.warnOfStudent(u, p.sampler.Name)
 	}
 	if err := o.planPictures(u, p); err != nil {
 		return nil, err
@@ -74,6 +73,13 @@ func (o *sampleOptions) planDrawing(u *ui, m *model) (*samplePlan, error) {
 	return p, nil
 }
 
+// warnOfStudent says that a model which draws in few evaluations knows few noise levels, to who wants all of them for some use.
+func (m *model) warnOfStudent(u *ui, use string) {
+	if own := m.defaults.Sampler; own == "consistency" {
+		u.warn("%s was made to draw by %s in few evaluations; for %s, take a model of all noise levels, such as its teacher", m.name, own, use)
+	}
+}
+
 // planSolver chooses sampler, noise levels and solver options: the user's, else the model's.
 func (o *sampleOptions) planSolver(p *samplePlan) error {
 	d, g := p.model.defaults, o.grid
@@ -83,8 +89,8 @@ func (o *sampleOptions) planSolver(p *samplePlan) error {
 		name = o.sampler
 	}
 	var err error
-	if p.sampler, err = sampler.Lookup(name); err != nil {
-		return usageError{err}
+	if p.sampler, err = lookupSampler(name); err != nil {
+		return err
 	}
 	switch {
 	case p.sampler.Adaptive && o.given("steps"):

@@ -207,6 +207,22 @@ func (p *samplePlan) metadata(pictures []picture, sheet bool) map[string]string 
 	return map[string]string{"diffuse": string(b), "parameters": line}
 }
 
+// mostGridPixels is about what programs still open, and some seconds of compression.
+const mostGridPixels = 1 << 28
+
+// gridFits refuses a grid that nobody could look at, and that would take minutes to write.
+func (p *samplePlan) gridFits() error {
+	if p.picture == "" {
+		return nil
+	}
+	pixels := float64(len(p.pictures)) * float64(p.model.height*p.scale) * float64(p.model.width*p.scale)
+	if pixels <= mostGridPixels {
+		return nil
+	}
+	err := usagef("--grid: %s would make a picture of %.0f million pixels, more than %d", plural(len(p.pictures), "picture"), pixels/1e6, mostGridPixels/1_000_000)
+	return withHint(err, "--outdir writes one file a picture, --npz arrays")
+}
+
 // planOutputs checks where the results go, before any is made.
 func (p *samplePlan) planOutputs(u *ui, o *sampleOptions) error {
 	if p.picture == "" && p.outdir == "" && p.npz == "" && p.trace == "" && p.animate == "" && !p.preview {
@@ -226,6 +242,9 @@ func (p *samplePlan) planOutputs(u *ui, o *sampleOptions) error {
 		}
 	}
 	if err := distinct(inputs, [2]string{"--grid", p.picture}, [2]string{"--npz", p.npz}, [2]string{"--trace", p.trace}, [2]string{"--animate", p.animate}); err != nil {
+		return err
+	}
+	if err := p.gridFits(); err != nil {
 		return err
 	}
 	for _, f := range [][2]string{{"grid", p.picture}, {"npz", p.npz}, {"trace", p.trace}, {"animate", p.animate}} {
@@ -293,7 +312,7 @@ func (p *samplePlan) announce(u *ui) error {
 	say := func(label, format string, args ...any) {
 		fmt.Fprintf(u.stdout, "%-9s "+format+"\n", append([]any{label}, args...)...)
 	}
-	say("model", "%s (sha256 %s), %d×%d, %d channels", r.Model, r.ModelSHA, r.Width, r.Height, r.Channels)
+	say("model", "%s (sha256 %s), %d×%d, %s", r.Model, r.ModelSHA, r.Width, r.Height, plural(r.Channels, "channel"))
 	say("pictures", "%d, batches of %d", r.Pictures, p.batch)
 	if r.Seeds != "" {
 		say("seeds", "%s", r.Seeds)
@@ -304,7 +323,7 @@ func (p *samplePlan) announce(u *ui) error {
 	if a := r.Adaptive; a != nil {
 		say("sampler", "%s, steps by tolerance (rtol %g, atol %g)", r.Sampler, a.Relative, a.Absolute)
 	} else {
-		say("sampler", "%s, %d steps, %d network evaluations per picture (NFE)", r.Sampler, r.Steps, r.NFE)
+		say("sampler", "%s, %s, %s per picture (NFE)", r.Sampler, plural(r.Steps, "step"), plural(r.NFE, "network evaluation"))
 	}
 	if text := p.model.bringsText(); text != "" {
 		say("suited", "%s", text)
@@ -366,16 +385,12 @@ func (p *samplePlan) conclude(u *ui, took time.Duration) error {
 			places = append(places, f)
 		}
 	}
-	plural := "s"
-	if r.Pictures == 1 {
-		plural = ""
-	}
 	where := ""
 	if places != nil {
 		where = strings.Join(places, ", ") + ": "
 	}
-	u.summary("%s%d picture%s by %s, %s, %d steps (NFE %d), %.2f s, %.1f pictures/s",
-		where, r.Pictures, plural, r.Model, r.Sampler, r.Steps, r.NFE, r.Seconds, r.PerSecond)
+	u.summary("%s%s by %s, %s, %s (NFE %d), %.2f s, %.1f pictures/s",
+		where, plural(r.Pictures, "picture"), r.Model, r.Sampler, plural(r.Steps, "step"), r.NFE, r.Seconds, r.PerSecond)
 	return nil
 }
 

@@ -268,7 +268,11 @@ func (p *samplePlan) explain(err error, out *collected) error {
 	if out.files == 0 {
 		return err
 	}
-	return withHint(err, "the %d pictures in %s are whole; the same command with --skip-existing goes on from there", out.files, p.outdir)
+	goOn := "the same command with --skip-existing goes on from there"
+	if p.picture != "" || p.npz != "" || p.trace != "" || p.animate != "" { // which need all pictures drawn
+		goOn = "with --outdir alone, --skip-existing goes on from there"
+	}
+	return withHint(err, "the %d pictures in %s are whole; %s", out.files, p.outdir, goOn)
 }
 
 // pngPath is where a picture of its own goes.

@@ -20,6 +20,19 @@ var solverFlags = map[string]string{
 	"rtol": "rtol", "atol": "atol", "h_init": "h-init", "pcoeff": "pcoeff", "icoeff": "icoeff", "dcoeff": "dcoeff",
 }
 
+// lookupSampler is sampler.Lookup with a hint for slips.
+func lookupSampler(name string) (sampler.Info, error) {
+	info, err := sampler.Lookup(name)
+	if err == nil {
+		return info, nil
+	}
+	var names []string
+	for _, i := range sampler.All() {
+		names = append(append(names, i.Name), i.Aliases...)
+	}
+	return info, hintNearest(usageError{err}, name, names)
+}
+
 // flagsOf lists the flags that have an effect on a solver.
 func flagsOf(i sampler.Info) []string {
 	flags := []string{}

@@ -153,7 +153,11 @@ func runSchedule(u *ui, o scheduleOptions, names []string) error {
 	}
 	switch {
 	case o.plot != "":
-		return plotSchedules(o.plot, all)
+		if err := plotSchedules(o.plot, all); err != nil {
+			return err
+		}
+		u.summary("%s: noise levels of %s", o.plot, strings.Join(names, ", "))
+		return nil
 	case u.json:
 		return u.result(all)
 	case o.csv:
@@ -205,7 +209,16 @@ func logSNR(sigma float64) *float64 {
 func listSchedules(u *ui) error {
 	names := schedule.Names()
 	if u.json {
-		return u.result(names)
+		type listed struct {
+			Name    string `json:"name"`
+			About   string `json:"about"`
+			Options string `json:"options,omitempty"`
+		}
+		var all []listed
+		for _, n := range names {
+			all = append(all, listed{n[0], n[1], schedule.Options(n[0])})
+		}
+		return u.result(all)
 	}
 	w := tabwriter.NewWriter(u.stdout, 0, 4, 2, ' ', 0)
 	for _, n := range names {

@@ -132,7 +132,10 @@ func (o *trainOptions) wrong(s *trainSettings, typed *pflag.FlagSet, resuming bo
 	} else if o.out == "" {
 		all = append(all, withHint(usagef("train needs --out"), "diffuse train --data D --out RUN"))
 	}
-	if s.Data == "" {
+	switch {
+	case s.Data == "" && o.resume && o.out != "":
+		all = append(all, withHint(usagef("--resume: %s holds no run to go on with, and a new one needs --data", o.out), "diffuse train --data D --out %s", o.out))
+	case s.Data == "":
 		all = append(all, withHint(usagef("train needs --data"), "diffuse train --data D --out RUN; the Debian package dataset-fashion-mnist is one such D"))
 	}
 	if o.resume {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -94,8 +95,36 @@ func withHint(err error, format string, args ...any) error {
 
 // unknownName says that name is no kind of thing we know, and lists the ones we do.
 func unknownName(kind, name string, valid []string) error {
+	kinds := kind + "s"
+	if strings.HasSuffix(kind, "s") {
+		kinds = kind + "es"
+	}
 	err := usagef("unknown %s %q", kind, name)
-	return withHint(err, "known %ss: %s", kind, strings.Join(valid, ", "))
+	return withHint(err, "%sknown %s: %s", didYouMean(name, valid), kinds, strings.Join(valid, ", "))
+}
+
+// didYouMean begins a hint with the name that is spelled most like the given one, or is empty.
+func didYouMean(name string, valid []string) string {
+	if near := nearest(strings.ToLower(name), valid); near != "" {
+		return fmt.Sprintf("did you mean %s? ", near)
+	}
+	return ""
+}
+
+// hintNearest attaches the name that is spelled most like the given one, if there is such a one.
+func hintNearest(err error, name string, valid []string) error {
+	if words := didYouMean(name, valid); words != "" {
+		return withHint(err, "%s", words)
+	}
+	return err
+}
+
+// plural writes a count and what is counted, which gets an s unless it is one.
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // errInterrupted ends a command that the user stopped: exit code 130. Commands wrap it with what they left behind.
@@ -135,15 +164,59 @@ func oneLine(s string) string {
 // flagError turns pflag's complaints into usage errors with the nearest flag as a hint.
 func flagError(c *cobra.Command, err error) error {
 	var unknown *pflag.NotExistError
-	if errors.As(err, &unknown) {
+	if errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() == "" {
 		name := string(normalizeFlag(nil, unknown.GetSpecifiedName()))
-		var names []string
-		c.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
-		if near := nearest(name, names); near != "" {
-			return withHint(usageError{err}, "did you mean --%s? All flags: %s --help", near, c.CommandPath())
+		if strings.Contains(c.Use, "MODEL") && slices.Contains(modelFlags, name) {
+			return withHint(usageError{err}, "the model is a plain argument: %s", c.UseLine())
+		}
+		if meant := meantFlag(c.Flags(), name); meant != "" {
+			return withHint(usageError{err}, "did you mean --%s? All flags: %s --help", meant, c.CommandPath())
 		}
 	}
+	var invalid *pflag.InvalidValueError
+	if errors.As(err, &invalid) {
+		err = fmt.Errorf("--%s: %w", invalid.GetFlag().Name, wrongValue(invalid))
+	}
 	return withHint(usageError{err}, "%s --help explains every flag", c.CommandPath())
+}
+
+// otherNames are what other programs call our flags: diffusers, EDM, k-diffusion, stable-diffusion.cpp and training scripts. Of several the first
+// that a command has is meant.
+var otherNames = map[string][]string{
+	"batch-size": {"batch"}, "train-batch-size": {"batch"}, "bs": {"batch"}, "cfg-scale": {"guidance"}, "guidance-scale": {"guidance"}, "cfg": {"guidance"},
+	"dataset": {"data"}, "data-dir": {"data"}, "train-data-dir": {"data"}, "epochs": {"duration"}, "num-epochs": {"duration"}, "kimg": {"duration"}, "max-train-steps": {"duration"},
+	"init-img": {"from"}, "init-image": {"from"}, "image": {"from"}, "learning-rate": {"lr"}, "num-steps": {"steps"}, "num-inference-steps": {"steps"}, "sample-steps": {"steps"},
+	"sampling-method": {"sampler"}, "solver": {"sampler"}, "scheduler": {"sampler"}, "num-images": {"num"}, "num-samples": {"num"}, "n-samples": {"num"}, "batch-count": {"num"},
+	"output": {"grid", "out"}, "output-dir": {"outdir", "out"}, "outdir": {"out"}, "prompt": {"class"}, "label": {"class"}, "labels": {"class"}, "seed": {"seeds"}, "type": {"precision"}, "dtype": {"precision"},
+}
+
+// modelFlags are flags of other programs for what is a plain argument here.
+var modelFlags = []string{"model", "network", "ckpt", "checkpoint", "model-path", "model-dir", "pretrained-model-name-or-path", "diffusion-model"}
+
+// meantFlag is the flag that an unknown one stands for: that of another program's name, else the one spelled most like it; "" if there is none.
+func meantFlag(f *pflag.FlagSet, name string) string {
+	for _, ours := range otherNames[name] {
+		if f.Lookup(ours) != nil {
+			return ours
+		}
+	}
+	var names []string
+	f.VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+	return nearest(name, names)
+}
+
+// wrongValue says what a flag's value should have been, where pflag's types leave that to the words of Go's parsers.
+func wrongValue(e *pflag.InvalidValueError) error {
+	want, plain := map[string]string{
+		"float64": "a number", "int": "a whole number", "uint64": "a whole number of 0 or more", "bool": "true or false", "duration": "a time such as 500ms or 2s",
+	}[e.GetFlag().Value.Type()]
+	switch {
+	case !plain:
+		return e.Unwrap()
+	case errors.Is(e, strconv.ErrRange):
+		return fmt.Errorf("%q is out of range", e.GetValue())
+	}
+	return fmt.Errorf("%q is not %s", e.GetValue(), want)
 }
 
 // nearest returns the name at the smallest edit distance, or "" if none is within a third of the name's length.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -44,6 +45,11 @@ func version() versionInfo {
 	return v
 }
 
+// String is what "diffuse version" and "diffuse --version" print.
+func (v versionInfo) String() string {
+	return fmt.Sprintf("%s\n%s %s, %s kernels, %s\n", strings.TrimSpace("diffuse "+v.Version+" "+v.Commit), v.System, v.Go, v.Kernels, plural(v.Threads, "thread"))
+}
+
 func versionCommand(u *ui) *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
@@ -56,7 +62,7 @@ func versionCommand(u *ui) *cobra.Command {
 			if u.json {
 				return u.result(v)
 			}
-			_, err := fmt.Fprintf(u.stdout, "diffuse %s %s\n%s, %s kernels, %d threads\n", v.Version, v.Commit, v.System+" "+v.Go, v.Kernels, v.Threads)
+			_, err := fmt.Fprint(u.stdout, v)
 			return err
 		},
 	}
