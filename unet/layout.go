@@ -25,7 +25,7 @@ type UViT struct {
 	HeadChannels int     `json:"head_channels"` // of an attention head, there and in the levels of attn_resolutions
 	MLPRatio     int     `json:"mlp_ratio"`     // hidden channels of a block's MLP per channel
 	Positions    string  `json:"positions"`     // how attention knows places: RotaryPositions, LearnedPositions or NoPositions
-	RopeBase     float64 `json:"rope_base"`     // base of the rotary angles
+	RopeBase     float64 `json:"rope_base"`     // base of the rotary angles; 0 = by the rule, see [Config.WithDefaults]
 }
 
 // The values of UViT.Positions.
@@ -43,9 +43,8 @@ const (
 	SkipPerLevel = "level"
 )
 
-// WithDefaults returns the configuration with the fields of a U-ViT that are zero, and must not be, filled in. A base of
-// 100 keeps near places alike and far ones apart on 16×16 pixels with heads of 64 channels: over that distance the mean
-// cosine of the angles does not turn negative.
+// WithDefaults returns the configuration with the fields of a U-ViT that are zero, and must not be, filled in. The base of
+// rotary positions is that of [RopeBase] for the lowest level, or 100 where that has no answer or img_resolution is not set.
 func (c Config) WithDefaults() Config {
 	if c.ModelType != "uvit" {
 		return c
@@ -64,9 +63,20 @@ func (c Config) WithDefaults() Config {
 		v.Positions = RotaryPositions
 	}
 	if v.RopeBase == 0 {
-		v.RopeBase = 100
+		v.RopeBase = c.ropeBase()
 	}
 	return c
+}
+
+// ropeBase applies the rule for the base to the lowest level.
+func (c Config) ropeBase() float64 {
+	head, levels := c.UViT.HeadChannels, len(c.ChannelMult)
+	if c.Resolution > 0 && c.Resolution <= maxResolution && c.PatchSize > 0 && levels > 0 && head <= maxChannels { // else Validate complains
+		if base, ok := RopeBase(c.side(levels-1), head/4); ok {
+			return base
+		}
+	}
+	return 100
 }
 
 // side returns the resolution of a level, which names it.
@@ -227,7 +237,7 @@ func (c Config) validateUViT(check func(ok bool, format string, args ...any), on
 	between("uvit.head_channels", v.HeadChannels, 1, maxChannels)
 	between("uvit.mlp_ratio", v.MLPRatio, 1, 16)
 	oneOf("uvit.positions", v.Positions, RotaryPositions, LearnedPositions, NoPositions)
-	check(v.RopeBase > 0 && v.RopeBase < 1e9, "uvit.rope_base is %g, want a positive number", v.RopeBase)
+	check(v.RopeBase > 0 && v.RopeBase < maxRopeBase, "uvit.rope_base is %g, want a positive number", v.RopeBase)
 	check(v.Positions != RotaryPositions || v.HeadChannels%4 == 0, "rotary positions need heads of a multiple of 4 channels, not %d", v.HeadChannels)
 	for level, m := range c.ChannelMult {
 		attends := level == len(c.ChannelMult)-1

@@ -217,17 +217,3 @@ func TestDropoutResolution(t *testing.T) {
 		t.Error("a limit at the finest level is not the same as none")
 	}
 }
-
-// TestRopeBase: the claim at [unet.Config.WithDefaults]. The rows (and the columns) of a head of 64 channels have 16 angles a pixel.
-func TestRopeBase(t *testing.T) {
-	base := unet.DefaultConfig("uvit").UViT.RopeBase
-	for m := range 16 {
-		sum := 0.0
-		for i := range 16 {
-			sum += math.Cos(float64(m) * math.Pow(base, -float64(i)/16))
-		}
-		if !(sum >= 0) {
-			t.Errorf("at a distance of %d the sum is %g", m, sum)
-		}
-	}
-}

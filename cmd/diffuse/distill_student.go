@@ -15,6 +15,7 @@ func (s *distillSettings) initialise(teacher *model) error {
 		if err == nil {
 			err = readNetwork(s.studentFile, &c)
 		}
+		c = c.WithDefaults()
 		if err == nil {
 			err = c.Validate()
 		}

@@ -204,7 +204,7 @@ func (o *trainOptions) settings(typed *pflag.FlagSet, resuming bool) (*trainSett
 		kind := typed.Lookup("model-type").Value.String()
 		s.Network = unet.DefaultConfig(kind)
 		if kind == "uvit" { // the pictures' size decides
-			s.Network.ChannelMult = nil
+			s.Network.ChannelMult, s.Network.UViT.RopeBase = nil, 0
 		}
 	}
 	if o.network != "" {

@@ -156,6 +156,7 @@ func (s *trainSettings) bind(f *pflag.FlagSet) {
 	f.StringVar(&n.SkipPer, "skip-per", n.SkipPer, "skip connections: one per block or per level (default block)")
 	f.IntVar(&n.DropoutResolution, "dropout-resolution", n.DropoutResolution, "no dropout in levels of higher resolution (0 = in all)")
 	f.StringVar(&n.UViT.Positions, "positions", n.UViT.Positions, "how a uvit's attention knows places: rope-2d, learned or none (default rope-2d)")
+	f.Var((*ropeBase)(&n.UViT.RopeBase), "rope-base", "base of the rotary angles: a `NUMBER`, or auto: the smallest that keeps alike keys ahead at every distance")
 
 	f.StringVar(&s.Split, "split", s.Split, "part of the data set: train or test")
 	f.IntVar(&s.Resolution, "resolution", s.Resolution, "bring pictures to this size by --transform (0 = they must agree)")
@@ -195,10 +196,10 @@ func (s *trainSettings) override(typed *pflag.FlagSet) error {
 func (s *trainSettings) fit(h, w, c, labels int) error {
 	n := &s.Network
 	n.Resolution, n.InChannels, n.OutChannels, n.LabelDim = max(h, w), c, c, labels
-	*n = n.WithDefaults()
 	if len(n.ChannelMult) == 0 && n.PatchSize > 0 {
 		n.ChannelMult = levelsFor(n, h, w)
 	}
+	*n = n.WithDefaults()
 	if err := n.Validate(); err != nil {
 		return usageError{err}
 	}
@@ -270,6 +271,31 @@ func (o *firstOp) String() string {
 }
 
 func (o *firstOp) Type() string { return "op" }
+
+// A ropeBase is a flag for the base of rotary angles; 0 is "auto", which [unet.Config.WithDefaults] turns into a number.
+type ropeBase float64
+
+func (b *ropeBase) Set(s string) error {
+	if s == "auto" {
+		*b = 0
+		return nil
+	}
+	v, err := strconv.ParseFloat(s, 64)
+	if err != nil || !(v > 0) {
+		return fmt.Errorf("%q: want a positive number or auto", s)
+	}
+	*b = ropeBase(v)
+	return nil
+}
+
+func (b *ropeBase) String() string {
+	if *b == 0 {
+		return "auto"
+	}
+	return strconv.FormatFloat(float64(*b), 'g', -1, 64)
+}
+
+func (b *ropeBase) Type() string { return "base" }
 
 // An intList is a flag for whole numbers separated by commas; "none" is the empty list.
 type intList []int
