@@ -79,6 +79,15 @@ func (t turns) half(dst, src []float32, place int, sign float32) {
 	}
 }
 
+// pairs turns half a head of queries or keys alone, components next to one another, in place.
+func (t turns) pairs(x []float32, place int, sign float32) {
+	cos, sin := t.cos[place*t.quarter:][:t.quarter], t.sin[place*t.quarter:][:t.quarter]
+	for i, c := range cos {
+		s, a, b := sign*sin[i], x[2*i], x[2*i+1]
+		x[2*i], x[2*i+1] = a*c-b*s, a*s+b*c
+	}
+}
+
 // AddPlaces adds the vector of its place to every pixel of x, N×H×W×C (learned positions). table is R×S×C with R ≥ H and
 // S ≥ W; a smaller picture uses the part that begins at row and column 0.
 func AddPlaces(t *Tape, x, table *Tensor) *Tensor {
