@@ -264,6 +264,14 @@ func TestNetworkGradient(t *testing.T) {
 			smallUViT(c)
 			c.UViT.Positions, c.AttnResolutions, c.FirstOp, c.PatchSize, c.Resolution = LearnedPositions, []int{8}, FirstWavelet, 2, 16
 		}),
+		"uvit, linear attention": small(func(c *Config) {
+			smallUViT(c)
+			c.UViT.Attention = LinearAttention
+		}),
+		"uvit, sigmoid attention": small(func(c *Config) {
+			smallUViT(c)
+			c.UViT.Attention = SigmoidAttention
+		}),
 		"uvit, one level": small(func(c *Config) {
 			smallUViT(c)
 			c.ChannelMult, c.FirstOp, c.PatchSize = []int{2}, FirstWavelet, 4

@@ -22,10 +22,11 @@ type Layout struct {
 
 // UViT describes the transformer blocks that make up the lowest level of a U-ViT.
 type UViT struct {
-	HeadChannels int     `json:"head_channels"` // of an attention head, there and in the levels of attn_resolutions
-	MLPRatio     int     `json:"mlp_ratio"`     // hidden channels of a block's MLP per channel
-	Positions    string  `json:"positions"`     // how attention knows places: RotaryPositions, LearnedPositions or NoPositions
-	RopeBase     float64 `json:"rope_base"`     // base of the rotary angles; 0 = by the rule, see [Config.WithDefaults]
+	HeadChannels int     `json:"head_channels"`       // of an attention head, there and in the levels of attn_resolutions
+	MLPRatio     int     `json:"mlp_ratio"`           // hidden channels of a block's MLP per channel
+	Positions    string  `json:"positions"`           // how attention knows places: RotaryPositions, LearnedPositions or NoPositions
+	RopeBase     float64 `json:"rope_base"`           // base of the rotary angles; 0 = by the rule, see [Config.WithDefaults]
+	Attention    string  `json:"attention,omitempty"` // weights of a query's keys: SoftmaxAttention (or empty), ReLU2Attention, SigmoidAttention or LinearAttention
 }
 
 // The values of UViT.Positions.
@@ -142,22 +143,6 @@ func (c Config) DropoutAt(side int) float64 {
 	return c.Dropout
 }
 
-// Heads returns the attention heads of every block that has some, by the block's name, such as dec.8x8_in0.
-func (n *Net) Heads() map[string]int {
-	heads := map[string]int{}
-	for _, part := range [][]stage{n.encoder, n.decoder} {
-		for i := range part {
-			switch s := &part[i]; {
-			case s.transformer != nil:
-				heads[s.name] = s.transformer.heads
-			case s.heads > 0:
-				heads[s.name] = s.heads
-			}
-		}
-	}
-	return heads
-}
-
 // firstOp names what shrinks the picture.
 func (c Config) firstOp() string {
 	if c.FirstOp == "" {
@@ -237,6 +222,9 @@ func (c Config) validateUViT(check func(ok bool, format string, args ...any), on
 	between("uvit.head_channels", v.HeadChannels, 1, maxChannels)
 	between("uvit.mlp_ratio", v.MLPRatio, 1, 16)
 	oneOf("uvit.positions", v.Positions, RotaryPositions, LearnedPositions, NoPositions)
+	if v.Attention != "" {
+		oneOf("uvit.attention", v.Attention, SoftmaxAttention, ReLU2Attention, SigmoidAttention, LinearAttention)
+	}
 	check(v.RopeBase > 0 && v.RopeBase < maxRopeBase, "uvit.rope_base is %g, want a positive number", v.RopeBase)
 	check(v.Positions != RotaryPositions || v.HeadChannels%4 == 0, "rotary positions need heads of a multiple of 4 channels, not %d", v.HeadChannels)
 	for level, m := range c.ChannelMult {

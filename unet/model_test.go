@@ -156,7 +156,11 @@ func TestConfigErrors(t *testing.T) {
 		"uvit options belong":                           func(c *unet.Config) { c.UViT.MLPRatio = 2 },
 		"a uvit without middle_blocks":                  func(c *unet.Config) { c.ModelType = "uvit" },
 		"16 channels do not divide into heads of 64":    func(c *unet.Config) { *c = uvit(*c, 0) },
-		"multiple of 4 channels, not 2":                 func(c *unet.Config) { *c = uvit(*c, 2) },
+		`uvit.attention "cosine": want one of ["softmax" "relu2" "sigmoid" "linear"]`: func(c *unet.Config) {
+			*c = uvit(*c, 4)
+			c.UViT.Attention = "cosine"
+		},
+		"multiple of 4 channels, not 2": func(c *unet.Config) { *c = uvit(*c, 2) },
 	} {
 		c := tinyConfig()
 		spoil(&c)
@@ -227,6 +231,10 @@ func TestBatchAndThreads(t *testing.T) {
 		"adm": func(c *unet.Config) { c.ModelType, c.ModelChannels = "adm", 64 }, // 1 and 2 heads
 		"uvit": func(c *unet.Config) {
 			c.ModelType, c.ModelChannels = "uvit", 32
+			*c = c.WithDefaults()
+		},
+		"linear attention": func(c *unet.Config) {
+			c.ModelType, c.ModelChannels, c.UViT.Attention = "uvit", 32, unet.LinearAttention
 			*c = c.WithDefaults()
 		},
 	} {

@@ -11,8 +11,7 @@ type transformer struct {
 	qkv, proj    conv
 	mlp0, mlp1   conv
 	channels     int
-	heads        int
-	rope         float64 // base of rotary positions; 0 = none
+	attention    Attention
 	dropout      float64 // of the MLP's hidden values
 }
 
@@ -50,12 +49,12 @@ func (b *transformer) attend(t *tensor.Tape, x, e *tensor.Tensor) *tensor.Tensor
 	y := b.norm0.forward(t, x, e, 0)
 	qkv := b.qkv.forward(t, y)
 	tensor.Recycle(t, y)
-	if b.rope > 0 {
-		turned := tensor.Rotate2D(t, qkv, b.heads, b.rope)
+	if k := b.attention; k.RopeBase > 0 && k.Kind != LinearAttention {
+		turned := tensor.Rotate2D(t, qkv, k.Heads, k.RopeBase)
 		tensor.Recycle(t, qkv)
 		qkv = turned
 	}
-	a := tensor.Attention(t, qkv, b.heads, b.qkv.precision)
+	a := b.attention.Apply(t, qkv, b.qkv.precision)
 	p := b.proj.forward(t, a)
 	z := tensor.Add(t, x, p, 1, 1)
 	tensor.Recycle(t, qkv, a, p)
@@ -75,10 +74,10 @@ func (n *layerNorm) forward(t *tensor.Tape, x, e *tensor.Tensor, from int) *tens
 func (b *builder) transformer(name string, channels int, first bool) *transformer {
 	n := b.net
 	v := n.UViT
-	k := &transformer{channels: channels, heads: channels / v.HeadChannels, dropout: n.DropoutAt(b.resolution(b.level))}
+	k := &transformer{channels: channels, attention: Attention{Kind: v.Attention, Heads: channels / v.HeadChannels}, dropout: n.DropoutAt(b.resolution(b.level))}
 	switch {
 	case v.Positions == RotaryPositions:
-		k.rope = v.RopeBase
+		k.attention.RopeBase = v.RopeBase
 	case v.Positions == LearnedPositions && first:
 		side := b.resolution(b.level)
 		k.places = b.alloc(side, side, channels)

@@ -93,7 +93,7 @@ func TestUViTFile(t *testing.T) {
 	c := tinyUViT()
 	c.FirstOp, c.PatchSize, c.Resolution = unet.FirstWavelet, 2, 32
 	c.EncoderBlocks, c.DecoderBlocks, c.SkipPer, c.DropoutResolution = []int{1, 2}, []int{3, 1}, unet.SkipPerLevel, 8
-	c.UViT = unet.UViT{HeadChannels: 4, MLPRatio: 3, Positions: unet.LearnedPositions, RopeBase: 50}
+	c.UViT = unet.UViT{HeadChannels: 4, MLPRatio: 3, Positions: unet.LearnedPositions, RopeBase: 50, Attention: unet.SigmoidAttention}
 	m := stirred(t, c)
 	path := filepath.Join(t.TempDir(), "m.safetensors")
 	if err := m.Save(path, checkpoint.F32); err != nil {
@@ -140,6 +140,26 @@ func TestUViTSizes(t *testing.T) {
 			}
 			if y := n.Forward(nil, ramp(1, h, w, c.InChannels), []float32{0.3}, unet.Inputs{}); fmt.Sprint(y.Shape) != fmt.Sprint([]int{1, h, w, c.OutChannels}) {
 				t.Errorf("%d×%d: result %v", h, w, y.Shape)
+			}
+		}
+	}
+}
+
+// TestUViTAttention: each form is another network, none and "softmax" are the same, and positions count in all of them.
+func TestUViTAttention(t *testing.T) {
+	results := map[string][]float32{}
+	for _, kind := range []string{"", unet.SoftmaxAttention, unet.ReLU2Attention, unet.SigmoidAttention, unet.LinearAttention} {
+		for _, positions := range []string{unet.RotaryPositions, unet.NoPositions} {
+			c := tinyUViT()
+			c.UViT.Attention, c.UViT.Positions = kind, positions
+			results[kind+" "+positions] = stirred(t, c).Net.Forward(nil, ramp(1, 16, 16, c.InChannels), []float32{0.3}, unet.Inputs{}).Data
+		}
+	}
+	for a, x := range results {
+		for b, y := range results {
+			same := strings.TrimPrefix(a, unet.SoftmaxAttention) == strings.TrimPrefix(b, unet.SoftmaxAttention)
+			if d := distance(x, y); same != (d == 0) || math.IsNaN(d) {
+				t.Errorf("%q and %q differ by %g", a, b, d)
 			}
 		}
 	}

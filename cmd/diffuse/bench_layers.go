@@ -12,12 +12,12 @@ import (
 
 // A benchLayer is the shape of an operation of a network that multiplies matrices.
 type benchLayer struct {
-	op      string // "conv3x3", "linear", "attention"
-	side    int    // height and width of its input in pixels; 1 for linear maps
-	in, out int    // channels
-	size    int    // height and width of a convolution's kernel
-	pad     int
-	heads   int // of attention
+	op        string // "conv3x3", "linear", "attention"
+	side      int    // height and width of its input in pixels; 1 for linear maps
+	in, out   int    // channels
+	size      int    // height and width of a convolution's kernel
+	pad       int
+	attention unet.Attention
 
 	precision tensor.Precision
 }
@@ -28,7 +28,11 @@ func (l benchLayer) name() string {
 	case "linear":
 		return fmt.Sprintf("op=linear/in=%d/out=%d", l.in, l.out)
 	case "attention":
-		return fmt.Sprintf("op=attention/size=%dx%d/channels=%d/heads=%d", l.side, l.side, l.out, l.heads)
+		name := fmt.Sprintf("op=attention/size=%dx%d/channels=%d/heads=%d", l.side, l.side, l.out, l.attention.Heads)
+		if !l.attention.Softmax() {
+			name += "/kind=" + l.attention.Kind
+		}
+		return name
 	}
 	return fmt.Sprintf("op=%s/size=%dx%d/in=%d/out=%d", l.op, l.side, l.side, l.in, l.out)
 }
@@ -41,7 +45,7 @@ func (l benchLayer) flop() float64 {
 	case "linear":
 		return 2 * float64(l.in*l.out)
 	case "attention":
-		return 4 * float64(l.side*l.side*l.side*l.side*l.out)
+		return l.attention.FLOP(l.side*l.side, l.out)
 	}
 	return 2 * pixels * float64(l.in*l.out*l.size*l.size)
 }
@@ -63,7 +67,7 @@ func (l benchLayer) apply(t *tensor.Tape, x []*tensor.Tensor) *tensor.Tensor {
 	case "linear":
 		return tensor.Linear(t, x[0], x[1], x[2])
 	case "attention":
-		return tensor.Attention(t, x[0], l.heads, l.precision)
+		return l.attention.Apply(t, x[0], l.precision)
 	}
 	return tensor.Conv2D(t, x[0], x[1], x[2], tensor.ConvOptions{Pad: l.pad, Precision: l.precision})
 }
@@ -77,7 +81,7 @@ func layersOf(n *unet.Net) (list []benchLayer, count map[benchLayer]int) {
 		}
 		count[l]++
 	}
-	heads := n.Heads()
+	attentions := n.Attentions()
 	for name, w := range n.Params() {
 		side := n.Resolution / n.PatchSize
 		if m := levelName.FindStringSubmatch(name); m != nil {
@@ -94,7 +98,9 @@ func layersOf(n *unet.Net) (list []benchLayer, count map[benchLayer]int) {
 			add(l)
 			if strings.HasSuffix(name, ".qkv.weight") {
 				stage, _ := stageOf(name)
-				add(benchLayer{op: "attention", side: side, in: s[3], out: s[3] / 3, heads: heads[stage]})
+				a := attentions[stage]
+				a.RopeBase = 0 // turning is no product
+				add(benchLayer{op: "attention", side: side, in: s[3], out: s[3] / 3, attention: a})
 			}
 		}
 	}

@@ -59,13 +59,13 @@ func networkCost(n *unet.Net, h, w int) modelCost {
 
 // A costWalk follows an evaluation from layer to layer, in the order of parameters.
 type costWalk struct {
-	net   *unet.Net
-	h, w  int             // of pictures
-	joins map[string]bool // stages that begin with a concatenation
-	skips map[string]bool // encoder stages whose results wait for one
-	heads map[string]int  // of attention, by stage
-	level map[string]int  // places in cost.Levels
-	cost  modelCost
+	net        *unet.Net
+	h, w       int                       // of pictures
+	joins      map[string]bool           // stages that begin with a concatenation
+	skips      map[string]bool           // encoder stages whose results wait for one
+	attentions map[string]unet.Attention // by stage
+	level      map[string]int            // places in cost.Levels
+	cost       modelCost
 
 	stage *stageCost
 	stack []int // floats of each waiting skip
@@ -85,14 +85,13 @@ type stageCost struct {
 	in, out     int // channels
 	wide        int // most channels inside
 	kept        int // floats that a tape keeps
-	heads       int
+	attention   unet.Attention
 	transformer bool
-	rotary      bool
 	dropout     bool
 }
 
 func newCostWalk(n *unet.Net, h, w int) *costWalk {
-	c := &costWalk{net: n, h: h, w: w, joins: map[string]bool{}, skips: map[string]bool{}, heads: n.Heads(), level: map[string]int{}}
+	c := &costWalk{net: n, h: h, w: w, joins: map[string]bool{}, skips: map[string]bool{}, attentions: n.Attentions(), level: map[string]int{}}
 	joined := map[int]int{} // by side
 	for _, j := range n.Joins() {
 		c.joins[j.Block] = true
@@ -175,9 +174,8 @@ func (c *costWalk) begin(name, stage string) *stageCost {
 		s.before /= 4
 	}
 	s.transformer = cfg.ModelType == "uvit" && s.role == "in"
-	s.rotary = s.transformer && cfg.UViT.Positions == unet.RotaryPositions
 	s.dropout = cfg.DropoutAt(s.side) > 0
-	s.heads = c.heads[stage]
+	s.attention = c.attentions[stage]
 	return s
 }
 
@@ -224,7 +222,7 @@ func (s *stageCost) flop(layer string, shape []int, size int) float64 {
 	case 4:
 		flop := 2 * float64(size) * pixels
 		if layer == "qkv.weight" { // and the two products of attention
-			flop += 4 * pixels * pixels * float64(shape[3]/3)
+			flop += s.attention.FLOP(s.pixels, shape[3]/3)
 		}
 		if s.role == "aux" && strings.HasSuffix(s.name, "_residual") {
 			flop *= 4 // this one convolves before it halves the picture
@@ -262,15 +260,8 @@ func (s *stageCost) floats(layer string, shape []int, joins bool) int {
 			return p * channels
 		}
 		return dropped * p * channels
-	case "qkv.weight": // queries, keys and values, as they are and turned; weights unless they are longer; what those select
-		n := p*channels + p*channels/3
-		if s.rotary {
-			n += p * channels
-		}
-		if s.heads*p <= channels {
-			n += s.heads * p * p
-		}
-		return n
+	case "qkv.weight":
+		return s.attentionFloats(channels / 3)
 	case "mlp0.weight":
 		return (1 + dropped) * p * channels
 	case "conv1.weight", "proj.weight", "mlp1.weight": // and the sum with the shortcut
@@ -279,6 +270,23 @@ func (s *stageCost) floats(layer string, shape []int, joins bool) int {
 		return p * channels
 	}
 	return 0
+}
+
+// attentionFloats counts what a tape keeps of attention: queries, keys and values, as they are and turned; the softmax unless it is
+// longer, or the states of linear attention; the result.
+func (s *stageCost) attentionFloats(channels int) int {
+	a, p := s.attention, s.pixels
+	n := 4 * p * channels
+	if a.Kind == unet.LinearAttention {
+		return n + channels*(channels/a.Heads+1)
+	}
+	if a.RopeBase > 0 {
+		n += 3 * p * channels
+	}
+	if a.Softmax() && a.Heads*p <= 3*channels {
+		n += a.Heads * p * p
+	}
+	return n
 }
 
 // end accounts for the stage that has been read: its own buffers beside the waiting skips.
@@ -313,8 +321,11 @@ func (c *costWalk) end() {
 	if s.transformer {
 		work = s.pixels * (2*s.in + 2*s.wide) // input, norm, hidden values before and after SiLU
 	}
-	if s.heads > 0 {
-		work += s.pixels * (5*s.out + s.pixels) // norm, queries, keys, values, result; weights
+	if s.attention.Heads > 0 {
+		work += s.pixels * 5 * s.out // norm, queries, keys, values, result
+		if s.attention.Softmax() {
+			work += s.pixels * s.pixels
+		}
 	}
 	c.peak = max(c.peak, c.alive+work)
 	if c.skips[s.name] {

@@ -31,6 +31,8 @@ func costConfigs() map[string]unet.Config {
 		"adm":        base("adm", nil),
 		"uvit":       base("uvit", func(c *unet.Config) { c.DropoutResolution = 32 }),
 		"no dropout": base("uvit", func(c *unet.Config) { c.Dropout, c.UViT.Positions = 0, unet.LearnedPositions }),
+		"relu2":      base("uvit", func(c *unet.Config) { c.UViT.Attention = unet.ReLU2Attention }),
+		"linear":     base("uvit", func(c *unet.Config) { c.UViT.Attention = unet.LinearAttention }),
 		"wavelet": base("uvit", func(c *unet.Config) {
 			c.FirstOp, c.PatchSize, c.EncoderBlocks, c.DecoderBlocks = unet.FirstWavelet, 4, []int{2, 1}, []int{1, 3}
 		}),
@@ -97,5 +99,27 @@ func TestCostLevels(t *testing.T) {
 	}
 	if !slices.Equal(channels, []int{32, 64, 64}) {
 		t.Errorf("channels %v", channels)
+	}
+}
+
+// TestCostAttention: between a softmax and the squared ReLU lies no arithmetic, between those and linear attention the pixels that a
+// pixel attends to, less the channels of a head.
+func TestCostAttention(t *testing.T) {
+	gflop := func(kind string) float64 {
+		c := costConfigs()["uvit"]
+		c.AttnResolutions, c.UViT.Attention = nil, kind
+		n, err := unet.Outline(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return networkCost(n, 128, 128).GFLOP
+	}
+	const pixels, channels, head, blocks = 32 * 32, 64, 16, 8
+	if a, b := gflop(""), gflop(unet.ReLU2Attention); a != b {
+		t.Errorf("softmax %g GFLOP, squared ReLU %g", a, b)
+	}
+	want := 4e-9 * pixels * (pixels - head) * channels * blocks
+	if got := gflop("") - gflop(unet.LinearAttention); !(math.Abs(got-want) <= 1e-9*want) {
+		t.Errorf("linear attention saves %g GFLOP, want %g", got, want)
 	}
 }

@@ -17,7 +17,7 @@ var trainSections = []struct {
 	{"Pictures", []string{"split", "resolution", "transform", "background", "data-memory", "grey", "unlabelled", "skip-bad", "flip", "augment"}},
 	{"Network", []string{"network", "model-type", "model-channels", "channel-mult", "num-blocks", "attn-resolutions", "dropout", "embedding-type",
 		"encoder-type", "decoder-type", "patch-size", "first-op", "encoder-blocks", "decoder-blocks", "middle-blocks", "skip-per", "dropout-resolution",
-		"positions", "rope-base"}},
+		"positions", "rope-base", "attention"}},
 	{"Statistics and files", []string{"tick", "checkpoint-ticks", "picture-ticks", "snapshot-ticks", "snapshot-type", "tensorboard", "description", "license"}},
 	{"Validation", []string{"val-fraction", "val-data", "val-split", "val-num"}},
 	{"Evaluation", []string{"eval-ref", "eval-ref-split", "eval-metrics", "eval-features", "eval-inception", "eval-no-cache", "eval-num", "eval-every"}},

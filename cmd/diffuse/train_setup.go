@@ -156,6 +156,7 @@ func (s *trainSettings) bind(f *pflag.FlagSet) {
 	f.StringVar(&n.SkipPer, "skip-per", n.SkipPer, "skip connections: one per block or per level (default block)")
 	f.IntVar(&n.DropoutResolution, "dropout-resolution", n.DropoutResolution, "no dropout in levels of higher resolution (0 = in all)")
 	f.StringVar(&n.UViT.Positions, "positions", n.UViT.Positions, "how a uvit's attention knows places: rope-2d, learned or none (default rope-2d)")
+	f.StringVar(&n.UViT.Attention, "attention", n.UViT.Attention, "how a uvit weighs what a pixel attends to: softmax, relu2, sigmoid or linear, whose time grows with the pixels, not their square (default softmax)")
 	f.Var((*ropeBase)(&n.UViT.RopeBase), "rope-base", "base of the rotary angles: a `NUMBER`, or auto: the smallest that keeps alike keys ahead at every distance")
 
 	f.StringVar(&s.Split, "split", s.Split, "part of the data set: train or test")
