@@ -20,6 +20,6 @@
 // names and how it was trained, in one .safetensors file.
 //
 // Start at net.go; block.go holds the residual block, uvit.go the transformer
-// block, layout.go which blocks and skips there are, init.go the initial
-// weights.
+// block, attention.go how its pixels attend to one another, layout.go which
+// blocks and skips there are, init.go the initial weights.
 package unet
