@@ -183,8 +183,8 @@ func (m benchedModel) at(side int) (benchedModel, error) {
 	return m, nil
 }
 
-// peakTurns is one call of the loop that finds the peak, some microseconds.
-const peakTurns = 1 << 14
+// peakTurns is one call of the loop that finds the peak, some milliseconds: long beside the time that waking a second thread takes.
+const peakTurns = 1 << 20
 
 // peaks measures what this CPU can do at most: one thread at every level, then all threads at the level that computes in p.
 func (b *bencher) peaks(p tensor.Precision) {
