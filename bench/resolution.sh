@@ -59,7 +59,7 @@ study() {
 measure() {
 	local to=$out/measured/$1
 	mkdir -p "$to"
-	[ -e "$to/grid.png" ] || diffuse sample "$2" --num 6 --columns 6 "${sampling[@]}" --grid "$to/grid.png"
+	[ -e "$to/grid.png" ] || diffuse sample "$2" --num 12 --columns 12 "${sampling[@]}" --grid "$to/grid.png"
 	[ -e "$to/samples.npz" ] || diffuse sample "$2" --num "$num" --batch 16 "${sampling[@]}" --npz "$to/samples.npz"
 	distances "$to"
 }
@@ -137,7 +137,7 @@ prepare() {
 	done
 	local real=$out/measured/real
 	mkdir -p "$real"
-	[ -e "$real/grid.png" ] || diffuse data grid "$out/avatars.npz" --num 6 --columns 6 --out "$real/grid.png"
+	[ -e "$real/grid.png" ] || diffuse data grid "$out/avatars.npz" --num 12 --columns 12 --out "$real/grid.png"
 	[ -e "$real/samples.npz" ] || diffuse data pack "$other" "$real/samples.npz"
 	distances "$real"
 }

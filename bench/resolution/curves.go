@@ -16,6 +16,9 @@ import (
 // sizes are the sides to which pictures were brought before they were measured.
 var sizes = []int{128, 32, 8}
 
+// dashes tell lines of one colour apart.
+var dashes = [][]vg.Length{nil, {vg.Points(6), vg.Points(2)}, {vg.Points(2), vg.Points(2)}}
+
 // drawCurves draws the distances of runs over the images they had seen, a line for each size, and prints them.
 func drawCurves(out string, runs []titled) error {
 	p := newPlot("images", "fd-random")
@@ -45,7 +48,7 @@ func drawCurves(out string, runs []titled) error {
 			}
 			l.Color, dots.Color = colors[i%len(colors)], colors[i%len(colors)]
 			l.Width = vg.Points(1.5)
-			l.Dashes = [][]vg.Length{nil, {vg.Points(6), vg.Points(2)}, {vg.Points(2), vg.Points(2)}}[s]
+			l.Dashes = dashes[s]
 			p.Add(l, dots)
 			p.Legend.Add(fmt.Sprintf("%s at %d×%d", r.title, size, size), l)
 		}

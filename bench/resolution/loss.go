@@ -75,6 +75,7 @@ func drawLosses(out string, runs []titled) error {
 			return fmt.Errorf("%s: %w", r.title, err)
 		}
 		l.Color, dots.Color = colors[i%len(colors)], colors[i%len(colors)]
+		l.Dashes = dashes[i/len(colors)%len(dashes)] // where colours come again
 		l.Width = vg.Points(1.5)
 		p.Add(l, dots)
 		p.Legend.Add(r.title, l)
