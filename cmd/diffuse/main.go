@@ -130,6 +130,7 @@ program and writes them to diffuse.png.`,
 		benchCommand(u),
 		versionCommand(u),
 		completionCommand(u),
+		manCommand(u),
 	)
 	root.SetHelpCommand(helpCommand())
 	sectionedUsage(root)

@@ -69,14 +69,15 @@ func tryFolder(dir string) error {
 
 // makeFolder makes the folder at path ready for files.
 func makeFolder(flag, path string) error {
-	if err := noStream("--"+flag, path); err != nil {
+	what := outputName(flag)
+	if err := noStream(what, path); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(path, 0o777); err != nil {
-		return fmt.Errorf("--%s: cannot make the folder %s: %w", flag, path, cause(err))
+		return fmt.Errorf("%s: cannot make the folder %s: %w", what, path, cause(err))
 	}
 	if err := tryFolder(path); err != nil {
-		return fmt.Errorf("--%s: cannot write in %s: %w", flag, path, err)
+		return fmt.Errorf("%s: cannot write in %s: %w", what, path, err)
 	}
 	return nil
 }

@@ -42,5 +42,5 @@ func (*precisionName) Type() string { return "name" }
 
 // precisionFlag adds --precision.
 func precisionFlag(f *pflag.FlagSet, p *precisionName) {
-	f.Var(p, "precision", "how networks compute: f32, bf16x3 (as close as float32, on CPUs with AMX three times as fast), bf16 (two to three digits), or auto, the fastest of the first two")
+	f.Var(p, "precision", "how networks compute: f32, bf16x3 (as close as float32, by the tiles of CPUs with AMX), bf16 (two to three digits), or auto, the fastest of the first two")
 }
