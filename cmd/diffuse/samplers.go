@@ -1,11 +1,11 @@
 package main
 
 import (
+	"bufio"
 	"fmt"
 	"math"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -214,8 +214,9 @@ func listSamplers(u *ui) error {
 	if u.json {
 		return u.result(rows)
 	}
-	w := tabwriter.NewWriter(u.stdout, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(w, "name\torder\tNFE/step\tstochastic\toptions\taliases")
+	w := bufio.NewWriter(u.stdout)
+	line := func(cells ...any) { fmt.Fprintf(w, "%-19s %-5v  %-12v  %-10s  %s\n", cells...) }
+	line("name", "order", "NFE/step", "stochastic", "what it is")
 	for _, r := range rows {
 		nfe, stochastic := "by tolerance", "no"
 		if r.NFE > 0 {
@@ -224,7 +225,13 @@ func listSamplers(u *ui) error {
 		if r.Stochastic {
 			stochastic = "yes"
 		}
-		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\t%s\n", r.Name, r.Order, nfe, stochastic, r.options(), strings.Join(r.Aliases, ", "))
+		line(r.Name, r.Order, nfe, stochastic, r.About)
+		if o := r.options(); o != "" {
+			fmt.Fprintf(w, "    options: %s\n", o)
+		}
+		if len(r.Aliases) > 0 {
+			fmt.Fprintf(w, "    also called: %s\n", strings.Join(r.Aliases, ", "))
+		}
 	}
 	return w.Flush()
 }
@@ -240,9 +247,6 @@ func (r samplerRow) options() string {
 			f += "=" + strings.Join(r.Variants, "|")
 		}
 		parts = append(parts, f)
-	}
-	if len(parts) == 0 {
-		return "-"
 	}
 	return strings.Join(parts, " ")
 }
