@@ -203,6 +203,9 @@ func TestAttentionBytes(t *testing.T) {
 
 // TestAttentionMemory: 4096 pixels are attended to, and learned from, without the 64 MiB of all weights of a head.
 func TestAttentionMemory(t *testing.T) {
+	if raceDetector {
+		t.Skip("the race detector makes pools forget")
+	}
 	qkv := random(rand.New(rand.NewPCG(9, 9)), 1, 64, 64, 3*16)
 	for kind, attend := range attentionKinds {
 		var before, after runtime.MemStats
