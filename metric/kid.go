@@ -17,8 +17,8 @@ import (
 //
 //	Σ_{i≠j} k(x_i,x_j)/(m(m−1)) + Σ_{i≠j} k(y_i,y_j)/(n(n−1)) − 2/(mn) Σ k(x_i,y_j).
 //
-// It may be negative, and is not 0 for identical sets: there it is near −Var k/m. Time grows with (m+n)²·d, memory does not. Products x·y are good to about 1e-10 of |x||y|. Errors: those of
-// [Features.Check], different widths, fewer than 2 rows, overflow.
+// It may be negative, and is not 0 for identical sets: there it is near −Var k/m. Time grows with (m+n)²·d, memory with (m+n)·d.
+// Products x·y are good to about 1e-10 of |x||y|. Errors: those of [Features.Check], different widths, fewer than 2 rows, overflow.
 func KID(a, b Features) (float64, error) {
 	if err := checkPair("KID", a, b, 2); err != nil {
 		return 0, err

@@ -20,12 +20,8 @@ type generator struct {
 	sigma float64 // noise level that the one step starts from
 }
 
-func newGenerator(name string) (*generator, error) {
-	entry, ok := zoo.Entries()[name]
-	if !ok {
-		return nil, fmt.Errorf("no embedded model %q", name)
-	}
-	data, err := entry.Read()
+func openModel(e zoo.Entry) (*unet.Model, error) {
+	data, err := e.Read()
 	if err != nil {
 		return nil, err
 	}
@@ -33,7 +29,15 @@ func newGenerator(name string) (*generator, error) {
 	if err != nil {
 		return nil, err
 	}
-	model, err := unet.ReadModel(file)
+	return unet.ReadModel(file)
+}
+
+func newGenerator(name string) (*generator, error) {
+	entry, ok := zoo.Entries()[name]
+	if !ok {
+		return nil, fmt.Errorf("no embedded model %q", name)
+	}
+	model, err := openModel(entry)
 	if err != nil {
 		return nil, err
 	}

@@ -3,11 +3,9 @@ package zoo_test
 import (
 	"testing"
 
-	"diffuse/checkpoint"
 	"diffuse/imageio"
 	"diffuse/sampler"
 	"diffuse/tensor"
-	"diffuse/unet"
 	"diffuse/zoo"
 )
 
@@ -15,15 +13,7 @@ import (
 // compute bf16x3 in float32, so that it says nothing there.
 func TestPrecisionOfPictures(t *testing.T) {
 	entry := zoo.Entries()[zoo.Default]
-	data, err := entry.Read()
-	if err != nil {
-		t.Fatal(err)
-	}
-	file, err := checkpoint.OpenBytes(data)
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := unet.ReadModel(file)
+	m, err := openModel(entry)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,17 +6,20 @@ import (
 
 	"diffuse/schedule"
 	"diffuse/train"
+	"diffuse/unet"
 )
 
 // flagValues are the words that flags of these names take, in every command that has them.
 var flagValues = map[string]func() []string{
 	"animate-show":   words(showStates, showDenoised),
+	"attention":      words(unet.SoftmaxAttention, unet.ReLU2Attention, unet.SigmoidAttention, unet.LinearAttention),
 	"config":         func() []string { return sortedKeys(benchConfigs()) },
 	"eval-ref-split": words("train", "test"),
 	"loss":           schedule.WeightNames,
 	"lr-decay":       words("none", "cosine", "linear"),
 	"model-type":     words("song", "adm", "uvit"),
-	"precision":      words("auto", "f32", "bf16x3", "bf16"),
+	"positions":      words(unet.RotaryPositions, unet.LearnedPositions, unet.NoPositions),
+	"precision":      words(precisionNames...),
 	"precond":        train.Preconds,
 	"ref-split":      words("train", "test"),
 	"snapshot-type":  words("F32", "F16", "BF16"),

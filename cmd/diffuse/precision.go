@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/pflag"
 
@@ -11,6 +12,9 @@ import (
 // A precisionName says how a network computes convolutions and attention: the name of a precision, or "auto" (or nothing) for the fastest
 // on this CPU that is float32-class.
 type precisionName string
+
+// precisionNames are all there are, in the order of help.
+var precisionNames = []string{"auto", "f32", "bf16x3", "bf16"}
 
 // precision is what the name stands for on this CPU.
 func (p precisionName) precision() tensor.Precision {
@@ -31,7 +35,7 @@ func (p *precisionName) String() string {
 // Set is part of pflag.Value.
 func (p *precisionName) Set(s string) error {
 	if _, ok := tensor.Precisions()[s]; !ok && s != "auto" {
-		return fmt.Errorf("unknown precision %q; known ones: auto, f32, bf16x3, bf16", s)
+		return fmt.Errorf("unknown precision %q; known ones: %s", s, strings.Join(precisionNames, ", "))
 	}
 	*p = precisionName(s)
 	return nil

@@ -82,7 +82,7 @@ func (t tiler) winograd(y, x []float32, p *panels, s convShape, e epilogue) {
 	bias := borrow(p.count * t.nr)
 	defer bias.release()
 	clear(bias.f[copy(bias.f, e.init):])
-	j.cout, j.panel = s.cout, panels{k: s.cin, n: p.count * t.nr, nr: t.nr, count: p.count}
+	j.cout, j.panel = s.cout, panels{n: p.count * t.nr, nr: t.nr, count: p.count}
 	j.weightStep = apart(s.cin * j.panel.n)
 	j.small = winogradPlaces*tiles*s.cin*j.panel.n < serialWork
 	j.fit(winogradBeside, tiles)

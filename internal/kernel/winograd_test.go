@@ -9,7 +9,7 @@ import (
 )
 
 // winogradShapes cover whole and cut tiles, one picture and several, every padding, channels that fill strips and that do not, one part of them
-// or two, and two ways through winograd; TestWinogradBytes has the third.
+// or several. Which way they go through winograd depends on the processors, too; TestWinogradBytes holds all three together.
 var winogradShapes = []Conv{
 	{N: 1, H: 3, W: 3, Cin: 8, Cout: 8, KH: 3, KW: 3, Stride: 1},
 	{N: 1, H: 1, W: 1, Cin: 8, Cout: 16, KH: 3, KW: 3, Stride: 1, PadH: 1, PadW: 1},
